@@ -1,0 +1,46 @@
+"""What every registered component with options shares: a name, a version, validated options."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Component", "Options"]
+
+
+class Options(BaseModel):
+    """Base of every options model: unknown keys are refused, values never change after validation.
+
+    A field declared with `exclude=True` says *where* something is on this machine (a data root); it is not part of
+    any specification, so that the same data elsewhere is the same cell.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Component:
+    """A registered thing that suites name and set options of.
+
+    `version` is part of the code version of every result that the component shaped: raise it whenever the same
+    options would give other numbers.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    Options: ClassVar[type[Options]] = Options
+
+    @classmethod
+    def resolve(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Options with all defaults written out, as JSON-able values: what specifications hash.
+
+        Raises:
+            pydantic.ValidationError: an option is unknown or of the wrong type.
+        """
+        return cls.Options.model_validate(options).model_dump(mode="json")
+
+    @classmethod
+    def places(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """The options that say where something is on this machine, as given; no part of any specification."""
+        fields = cls.Options.model_fields
+        return {name: value for name, value in options.items() if name in fields and fields[name].exclude}
