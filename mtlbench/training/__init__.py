@@ -1,0 +1,1 @@
+"""Training: artifacts, the loop, loss weighting, the artifact cache. Knows networks only through a `Recipe`."""

@@ -1,0 +1,43 @@
+"""How the losses of several tasks become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FixedWeighting", "UncertaintyWeighting", "make_weighting"]
+
+
+class FixedWeighting(nn.Module):
+    """The weighted sum; a term without a weight counts once."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        super().__init__()
+        self._weights = dict(weights)
+
+    def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Scalar total of scalar losses."""
+        return torch.stack([self._weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+
+
+class UncertaintyWeighting(nn.Module):
+    """Learned homoscedastic uncertainty: sum of exp(-s) L + s / 2 with s = log variance.
+
+    Kendall, Gal and Cipolla, CVPR 2018, equation 7 in the log-variance form.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.log_variance = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in names})
+
+    def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Scalar total of scalar losses."""
+        terms = [torch.exp(-self.log_variance[n]) * loss + self.log_variance[n] / 2 for n, loss in losses.items()]
+        return torch.stack(terms).sum()
+
+
+def make_weighting(kind: str, weights: Mapping[str, float]) -> nn.Module:
+    """The weighting that a protocol names, for tasks with these fixed weights."""
+    return UncertaintyWeighting(list(weights)) if kind == "uncertainty" else FixedWeighting(weights)

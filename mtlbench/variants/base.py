@@ -1,0 +1,221 @@
+"""The contract of a variant: a way to run a set of tasks, with its knobs, its weights and its honesty.
+
+A variant is *declared* without torch (name, axes, modes, waivers, provenance, artifact graph), so that a suite is
+planned quickly; it is *built* in a worker process, where `configure` gives a `Runnable`, the only thing that is ever
+timed, counted or asked for a prediction.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from mtlbench.component import Component
+from mtlbench.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mtlbench.cost.units import CostUnit
+    from mtlbench.training.artifact import Artifact, Problem, Source
+    from mtlbench.training.recipe import Recipe
+
+__all__ = [
+    "Axis",
+    "Decision",
+    "Mode",
+    "Point",
+    "Provenance",
+    "Runnable",
+    "Trace",
+    "Variant",
+    "Waiver",
+    "registry",
+]
+
+Mode = Literal["reference", "masked", "gathered", "compact", "exported"]
+Decision = Literal["static", "task", "sample", "token", "channel"]
+Waiver = Literal["stochastic", "batch_coupled", "subset_dependent"]
+AxisValue: TypeAlias = int | float | str
+Point: TypeAlias = Mapping[str, AxisValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A knob that a suite sweeps.
+
+    Args:
+        name: as suites and the column `axis.<name>` call it.
+        grid: default points of a sweep; the first is full compute.
+        when: the latest moment at which it may change, so what a sweep must redo.
+        meaning: `exact` MACs, an `expected` value over data, or only a training `target`.
+        scope: `global`, `encoder` or `head:<task>`.
+        is_budget: the value is the asked share of the reference's MACs.
+    """
+
+    name: str
+    grid: tuple[AxisValue, ...]
+    when: Literal["train", "build", "configure", "call"]
+    meaning: Literal["exact", "expected", "target"]
+    scope: str = "global"
+    is_budget: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a variant comes from, and how faithful it is.
+
+    Args:
+        paper: authors, title, venue and year; or `ours`.
+        fidelity: as the `paper` says, as the released `code` does, or `adapted`.
+        deviations: each known difference, one sentence.
+    """
+
+    paper: str
+    fidelity: Literal["paper", "code", "adapted"] = "paper"
+    deviations: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Trace:
+    """What one call really did, per sample.
+
+    Args:
+        batch: number of samples of the call.
+        active: by cost-unit id, float tensor [batch] in [0, 1], the share of the unit that the sample's decisions
+            needed; a unit that is left out was needed whole.
+        decisions: whatever the runnable needs to replay the call; opaque to everyone else.
+    """
+
+    batch: int
+    active: Mapping[str, Tensor] | None = None
+    decisions: Any = None
+
+    def nominal_macs(self, units: Sequence[CostUnit]) -> list[float]:
+        """MACs that each sample's decisions needed: a list of `batch` numbers."""
+        active = self.active or {}
+        fixed = float(sum(unit.macs for unit in units if unit.id not in active))
+        per_sample = [fixed] * self.batch
+        for unit in units:
+            if unit.id in active:
+                shares = active[unit.id].tolist()
+                per_sample = [total + share * unit.macs for total, share in zip(per_sample, shares, strict=True)]
+        return per_sample
+
+
+class Runnable(ABC):
+    """A configured network on its device, in evaluation mode: what is timed, counted and asked for predictions.
+
+    It is deterministic, blind to labels, and treats the samples of a batch independently, unless its variant declares
+    a waiver.
+    """
+
+    tasks: tuple[str, ...]
+
+    @abstractmethod
+    def __call__(self, x: Tensor, decisions: Trace | None = None) -> tuple[dict[str, Tensor], Trace]:
+        """Run once.
+
+        Args:
+            x: normalised images [B, 3, H, W] on the runnable's device.
+            decisions: a trace of an earlier call, whose decisions are replayed instead of taken anew.
+
+        Returns:
+            Predictions by task, each [B, C, H, W], and the trace of this call.
+        """
+
+    def reset(self) -> None:
+        """Forget the state of a stream. Runnables without state need not care."""
+
+    @abstractmethod
+    def units(self) -> list[CostUnit]:
+        """Cost units of the configured tasks at full compute, policy and gathering included."""
+
+    @abstractmethod
+    def networks(self) -> list[nn.Module]:
+        """All modules that must be resident in memory for this runnable to run."""
+
+    @abstractmethod
+    def parts(self) -> list[tuple[str, nn.Module]]:
+        """(part, module) pairs by which counted MACs are attributed; see `CostUnit.part`."""
+
+
+class Variant(Component, ABC):
+    """A way to run a set of tasks.
+
+    Class attributes:
+        family: the group it is reported under.
+        axes: its knobs; empty for a variant with nothing to sweep.
+        decision: the finest unit for which decisions may differ.
+        passes: encoder passes that T tasks on one image cost: `one`, `per_task`, or `prefix` (a shared beginning).
+        task_subset: which subsets of its tasks it can run: `any`, `one`, or `all_only`.
+        modes: ways in which it can execute; the first is what a suite measures.
+        waivers: promises of `Runnable` that it cannot keep, shown wherever its numbers are.
+        reference: the variant that is its own dense network for the same tasks; None where it is its own.
+        provenance: paper, fidelity, deviations.
+
+    Args:
+        problem: what to build for.
+        options: as the variant's `Options` say.
+    """
+
+    family: ClassVar[str]
+    axes: ClassVar[tuple[Axis, ...]] = ()
+    decision: ClassVar[Decision] = "static"
+    passes: ClassVar[Literal["one", "per_task", "prefix"]] = "one"
+    task_subset: ClassVar[Literal["any", "one", "all_only"]] = "any"
+    modes: ClassVar[tuple[Mode, ...]] = ("reference",)
+    waivers: ClassVar[frozenset[Waiver]] = frozenset()
+    reference: ClassVar[str | None] = None
+    provenance: ClassVar[Provenance]
+
+    def __init__(self, problem: Problem, **options: Any) -> None:
+        self.problem = problem
+        self.options = self.Options.model_validate(options)
+
+    def refuse(self, point: Point) -> str | None:
+        """Why this problem cannot be run at this point, in one sentence; None where it can."""
+        return None
+
+    @abstractmethod
+    def artifacts(self, point: Point, source: Source) -> tuple[Artifact, ...]:
+        """The trained weights that this point needs, in the order in which `build` takes them."""
+
+    @abstractmethod
+    def recipe(self, artifact: Artifact) -> Recipe:
+        """How to train one of this variant's own artifacts."""
+
+    @abstractmethod
+    def build(self, point: Point, seed: int, weights: Sequence[Mapping[str, Tensor]] | None) -> None:
+        """Create the networks: from the states of `artifacts`, or with random weights of `seed` where None.
+
+        Raises:
+            MtlbenchError: the states do not fit; the message accounts for every key.
+        """
+
+    @abstractmethod
+    def configure(
+        self, point: Point, tasks: Sequence[str] | None = None, mode: Mode | None = None, device: str = "cpu"
+    ) -> Runnable:
+        """A runnable at one point for some of the tasks; slicing and folding happen here, outside the clock.
+
+        Idempotent: configuring twice, or another point in between, changes no result.
+
+        Args:
+            point: a value for each axis.
+            tasks: names of the tasks to run, in the problem's order; None for all.
+            mode: one of `modes`; None for the first.
+            device: a torch device.
+        """
+
+    def dense(self, device: str = "cpu") -> Runnable:
+        """The variant's own dense network with the same weights: what full compute must equal.
+
+        A variant that names a `reference` overrides this.
+        """
+        return self.configure({axis.name: axis.grid[0] for axis in self.axes}, device=device)
+
+
+registry: Registry[type[Variant]] = Registry("variant", "mtlbench.variants")
