@@ -1,0 +1,120 @@
+"""The `mtlbench` command: its subcommands, and what every failure becomes."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from mtlbench.errors import MtlbenchError, UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mtlbench",
+    help="Benchmark efficient multi-task vision models: accuracy, compute, latency and energy from one run.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one value of the suite; repeatable.")
+]
+OnlyOption = Annotated[
+    str | None, typer.Option("--only", metavar="PATTERN", help="Only cells whose label matches; with their baselines.")
+]
+
+
+class Listed(StrEnum):
+    """What `ls` can list."""
+
+    variants = "variants"
+    datasets = "datasets"
+    tasks = "tasks"
+    encoders = "encoders"
+    heads = "heads"
+    meters = "meters"
+    suites = "suites"
+
+
+@app.command()
+def run(
+    suite: SuiteArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder; default results/<suite>.")] = None,
+    overrides: SetOption = None,
+    only: OnlyOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results and train everything again.")] = False,
+) -> None:
+    """Run a suite: train what is missing, evaluate, time, and write the table."""
+    from mtlbench.cli.run import dry_run_command, run_command
+
+    if dry_run:
+        dry_run_command(suite, out, overrides or [], only, fresh)
+        return
+    raise typer.Exit(run_command(suite, out, overrides or [], only, fresh))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Report folder; default reports/<suite>.")] = None,
+) -> None:
+    """Write an HTML page, figures and tables from run folders."""
+    from mtlbench.cli.report import report_command
+
+    report_command(runs, out)
+
+
+@app.command()
+def ls(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
+    """List what is registered."""
+    from mtlbench.cli.ls import ls_command
+
+    ls_command(what.value)
+
+
+@app.command()
+def validate(suite: SuiteArgument, overrides: SetOption = None) -> None:
+    """Check a suite without running it."""
+    from mtlbench.cli.run import validate_command
+
+    validate_command(suite, overrides or [])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; nothing but a regression ever gives 1."""
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("interrupted; run the same command again to continue\n")
+        return 130
+    except MtlbenchError as error:
+        sys.stderr.write(f"mtlbench: {error}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # noqa: BLE001  # the last resort: a bug must not look like a regression
+        return _internal_error(error)
+    return result if isinstance(result, int) else 0
+
+
+def _internal_error(error: Exception) -> int:
+    import traceback
+
+    traceback.print_exception(error)
+    sys.stderr.write("mtlbench: internal error; please report the lines above\n")
+    return MtlbenchError.exit_code

@@ -1,0 +1,164 @@
+"""Progress over artifacts and launches, with an estimate of the time left.
+
+Drawn only when something happens, never on a timer: while a launch is timed, the parent sleeps.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from mtlbench.execute.observer import JobKind, Observer
+
+__all__ = ["ProgressObserver"]
+
+_NAMES: dict[JobKind, str] = {"train": "training", "evaluate": "evaluating", "time": "timing"}
+
+
+class ProgressObserver(Observer):
+    """One bar per kind of job on a terminal; one line per finished job elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._lock = threading.RLock()
+        self._bars: dict[JobKind, TaskID] = {}
+        self._pace = Pace()
+        self._running: dict[str, str] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            auto_refresh=False,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._running.clear()
+            self._draw("")
+            self._progress.stop()
+
+    def planned(self, counts: Mapping[JobKind, int]) -> None:
+        """Set the totals."""
+        with self._lock:
+            for kind, count in counts.items():
+                self._pace.left[kind] = count
+                if count:
+                    self._bars[kind] = self._progress.add_task(_NAMES[kind], total=count, note="")
+            self._draw("")
+
+    def started(self, kind: JobKind, label: str) -> None:
+        """Show what runs."""
+        with self._lock:
+            self._pace.start(kind, label)
+            self._running[label] = label
+            self._draw(" · ".join(self._running.values()))
+
+    def progressed(self, label: str, row: Mapping[str, Any]) -> None:
+        """Show a training's epoch and loss."""
+        with self._lock:
+            self._pace.share(label, row["epoch"] / row["epochs"])
+            self._running[label] = f"{label} epoch {row['epoch']:.0f}/{row['epochs']} loss {row['loss']:.3f}"
+            self._draw(" · ".join(self._running.values()))
+
+    def finished(self, kind: JobKind, label: str, error: str | None) -> None:
+        """Advance; on a plain stream, one line."""
+        with self._lock:
+            seconds = self._pace.finish(kind, label)
+            self._running.pop(label, None)
+            if kind in self._bars:
+                self._progress.advance(self._bars[kind])
+            if error is not None:
+                self._say(f"[red]failed[/red] {_NAMES[kind]} {escape(label)}: {escape(error)}")
+            elif not self._console.is_terminal:
+                self._say(f"{_NAMES[kind]} {escape(label)}: {seconds:.1f} s{self._eta()}")
+            self._draw(" · ".join(self._running.values()))
+
+    def message(self, text: str) -> None:
+        """Print a line."""
+        with self._lock:
+            self._say(escape(text))
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False, soft_wrap=True)
+
+    def _draw(self, running: str) -> None:
+        for task in self._bars.values():
+            self._progress.update(task, note="")
+        current = next((t for t in self._bars.values() if not self._progress.tasks[t].finished), None)
+        if current is not None:
+            self._progress.update(current, note=escape(_shorten(running)) + self._eta())
+        self._progress.refresh()
+
+    def _eta(self) -> str:
+        seconds = self._pace.seconds_left()
+        return "" if seconds is None else f"  about {_clock(seconds)} left"
+
+
+class Pace:
+    """Estimates the time left from the mean duration of the jobs of each kind so far."""
+
+    def __init__(self, now: Any = time.monotonic) -> None:
+        self.left: dict[JobKind, int] = {}
+        self._now = now
+        self._begun = now()
+        self._durations: dict[JobKind, list[float]] = {}
+        self._started: dict[str, tuple[JobKind, float, float]] = {}
+        self._first: dict[JobKind, float] = {}
+
+    def start(self, kind: JobKind, label: str) -> None:
+        """A job begins."""
+        self._started[label] = (kind, self._now(), 0.0)
+        self._first.setdefault(kind, self._now())
+
+    def share(self, label: str, share: float) -> None:
+        """A running job has done this share of its work."""
+        kind, begun, _ = self._started[label]
+        self._started[label] = (kind, begun, share)
+
+    def finish(self, kind: JobKind, label: str) -> float:
+        """A job ended; returns its seconds."""
+        _, begun, _ = self._started.pop(label, (kind, self._now(), 0.0))
+        seconds = float(self._now() - begun)
+        self._durations.setdefault(kind, []).append(seconds)
+        self.left[kind] = max(self.left.get(kind, 1) - 1, 0)
+        return seconds
+
+    def seconds_left(self) -> float | None:
+        """None until every kind that is left has shown its pace."""
+        total = 0.0
+        for kind, count in self.left.items():
+            if count == 0:
+                continue
+            done = len(self._durations.get(kind, [])) + sum(s for k, _, s in self._started.values() if k == kind)
+            if done <= 0:
+                if kind == "train":
+                    return None
+                continue
+            rate = (self._now() - self._first[kind]) / done
+            total += rate * (count - sum(s for k, _, s in self._started.values() if k == kind))
+        return total or None
+
+
+def _shorten(text: str, width: int = 90) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -1,0 +1,185 @@
+"""The evaluation job: quality and cost of one cell, counted during the very calls that made the predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mtlbench.cost.counter import UNCOUNTED_LIMIT, CostCount, count_call
+from mtlbench.cost.crosscheck import crosscheck
+from mtlbench.cost.units import total_macs
+from mtlbench.data.base import Sample
+from mtlbench.execute.jobs.cell import OpenCell
+from mtlbench.execute.jobs.pictures import Pictures
+from mtlbench.measure.environment import capture
+from mtlbench.measure.memory import module_weights_mib
+from mtlbench.measure.process import prepare
+from mtlbench.variants.base import Runnable, Trace, Variant
+
+if TYPE_CHECKING:
+    from mtlbench.execute.worker import Channel
+
+__all__ = ["evaluate_job"]
+
+def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Predict on the test split (on the timed inputs alone where weights are untrained).
+
+    Writes `<launch>.images.parquet` (per image: MACs and sufficient statistics) and pictures.
+    """
+    prepare(job["cell"]["hardware"]["threads"])
+    cell = OpenCell(job)
+    variant, runnable = cell.runnable()
+    trained = job["weights"] is not None
+    ledger = _Ledger(cell, runnable, trained)
+    normalise = cell.normaliser()
+    pictures = Pictures(cell.tasks, trained)
+    units = runnable.units()
+    with torch.inference_mode():
+        for batch in cell.batches(None if trained else cell.inputs):
+            x = normalise(batch.images)
+            runnable.reset()
+            (predictions, trace), count = count_call(runnable, x, parts=dict(_unique_parts(runnable)))
+            outputs = {name: prediction.float().cpu().numpy() for name, prediction in predictions.items()}
+            ledger.add(batch.samples, outputs, trace, count, trace.nominal_macs(units))
+            pictures.add(batch.samples, outputs)
+        checked = _crosscheck(variant, runnable, x) if job["measure"]["crosscheck"] else {}
+    folder = Path(job["samples"])
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger.write(folder / f"{job['launch_id']}.images.parquet")
+    pictures.write(folder / f"{job['cell_id']}.pictures.npz")
+    return ledger.summary() | _memory(runnable) | checked | {"environment": capture()}
+
+
+@dataclass
+class _Ledger:
+    """What every image cost and how well it was predicted."""
+
+    cell: OpenCell
+    runnable: Runnable
+    trained: bool
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    by_part: Counter[str] = field(default_factory=Counter)
+    uncounted: set[str] = field(default_factory=set)
+    uncounted_shares: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        samples: tuple[Sample, ...],
+        predictions: dict[str, NDArray[np.float32]],
+        trace: Trace,
+        count: CostCount,
+        nominal: list[float],
+    ) -> None:
+        statistics = self._statistics(samples, predictions) if self.trained else {}
+        policy = trace.nominal_macs([unit for unit in self.runnable.units() if unit.part == "policy"])
+        for i, sample in enumerate(samples):
+            row = {
+                "id": sample.id,
+                # A batch is one dispatch: its MACs are shared equally, its nominal ones are each sample's own.
+                "macs_executed": count.macs / len(samples),
+                "macs_nominal": nominal[i],
+                "macs_policy": policy[i],
+                **{f"attribute.{name}": float(value) for name, value in sample.attributes.items()},
+                **{f"statistics.{name}": values[i].tolist() for name, values in statistics.items()},
+            }
+            self.rows.append(row)
+        for part, macs in count.by_part.items():
+            self.by_part[part] += macs
+        self.uncounted.update(count.uncounted_ops)
+        self.uncounted_shares.append(count.uncounted_time_share)
+
+    def _statistics(
+        self, samples: tuple[Sample, ...], predictions: dict[str, NDArray[np.float32]]
+    ) -> dict[str, NDArray[np.float64]]:
+        height, width = self.cell.problem.size
+        result = {}
+        for name, task in self.cell.tasks.items():
+            labels = [s.labels[name] if name in s.labels else task.empty_label(height, width) for s in samples]
+            result[name] = task.statistics(predictions[name], np.stack(labels))
+        return result
+
+    def write(self, path: Path) -> None:
+        partial = path.with_suffix(".partial")
+        pq.write_table(pa.Table.from_pylist(self.rows), partial)
+        partial.replace(path)
+
+    def summary(self) -> dict[str, Any]:
+        share = float(np.mean(self.uncounted_shares))
+        values: dict[str, Any] = {
+            "n_images": len(self.rows),
+            "macs_full": total_macs(self.runnable.units()),
+            "macs_by_part": {part: macs / len(self.rows) for part, macs in self.by_part.items()},
+            "uncounted_ops": sorted(self.uncounted),
+            "uncounted_time_share": share,
+            "macs_refused": share > UNCOUNTED_LIMIT,
+            "macs_source": "dispatch",
+        }
+        for name in ("macs_executed", "macs_nominal", "macs_policy"):
+            column = np.array([row[name] for row in self.rows])
+            values[name] = float(column.mean())
+            values[f"{name}_p50"], values[f"{name}_p95"] = (float(q) for q in np.quantile(column, [0.5, 0.95]))
+        return values | self._quality()
+
+    def _quality(self) -> dict[str, float]:
+        if not self.trained:
+            return {}
+        quality = {}
+        for name, task in self.cell.tasks.items():
+            sums = np.sum([row[f"statistics.{name}"] for row in self.rows], axis=0)
+            quality |= {f"metric.{name}.{metric}": float(value) for metric, value in task.metrics(sums).items()}
+        return quality
+
+
+def _unique_parts(runnable: Runnable) -> list[tuple[str, nn.Module]]:
+    """Parts with distinct names: several encoders become `encoder`, `encoder.2`, ..."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for part, module in runnable.parts():
+        seen[part] += 1
+        unique.append((part if seen[part] == 1 else f"{part}.{seen[part]}", module))
+    return unique
+
+
+def _memory(runnable: Runnable) -> dict[str, Any]:
+    networks = runnable.networks()
+    parameters = {id(p): p.numel() for network in networks for p in network.parameters()}
+    active = {id(p): p.numel() for _, module in runnable.parts() for p in module.parameters()}
+    return {
+        "params": sum(parameters.values()),
+        "params_active": sum(active.values()),
+        "weights_mib": module_weights_mib(networks),
+    }
+
+
+def _crosscheck(variant: Variant, runnable: Runnable, x: Tensor) -> dict[str, Any]:
+    """The same network through fvcore and ptflops; only where every input takes one path."""
+    if variant.decision not in {"static", "task"}:
+        return {"macs_notes": ["fvcore and ptflops follow one path, this variant takes many"]}
+    checked = crosscheck(_Positional(runnable), x[:1])
+    return {
+        "macs_fvcore": checked.macs_fvcore,
+        "macs_ptflops": checked.macs_ptflops,
+        "macs_notes": list(checked.notes),
+    }
+
+
+class _Positional(nn.Module):
+    """A runnable as those libraries want it: a module from tensor to tuple of tensors."""
+
+    def __init__(self, runnable: Runnable) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(runnable.networks())
+        self._runnable = runnable
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        predictions, _ = self._runnable(x)
+        return tuple(predictions.values())

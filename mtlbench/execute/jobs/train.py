@@ -1,0 +1,66 @@
+"""The training job: one artifact, trained and stored."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mtlbench import variants
+from mtlbench.data.batches import load_split
+from mtlbench.execute.jobs.cell import make_tasks, normaliser, open_dataset
+from mtlbench.measure.environment import capture
+from mtlbench.measure.process import prepare
+from mtlbench.training.artifact import Artifact
+from mtlbench.training.cache import ArtifactCache
+from mtlbench.training.loop import train
+from mtlbench.training.protocol import TrainingProtocol
+
+if TYPE_CHECKING:
+    from mtlbench.execute.worker import Channel
+
+__all__ = ["train_job"]
+
+
+def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    """Train `job["artifact"]`; its parents are in the cache already.
+
+    Sends a `progress` event after every epoch.
+    """
+    artifact = Artifact.from_specification(job["artifact"])
+    protocol = TrainingProtocol.model_validate(artifact.source.training)
+    prepare(protocol.threads)
+    started = time.perf_counter()
+    cache = ArtifactCache(Path(job["cache_root"]))
+    dataset = open_dataset(artifact.source.dataset, job["places"])
+    tasks = make_tasks(artifact.problem)
+    variant = variants.registry.get(artifact.variant)(artifact.problem, **artifact.options)
+    result = train(
+        variant.recipe(artifact),
+        protocol,
+        tasks,
+        load_split(dataset, "train", tasks),
+        load_split(dataset, "val", tasks),
+        seed=artifact.source.seed,
+        parents={role: _load(cache, parent) for role, parent in artifact.parents.items()},
+        normalise=normaliser(artifact.problem),
+        checkpoint=cache.workdir(artifact.key) / "checkpoint.pt",
+        progress=lambda row: channel.send("progress", **row),
+    )
+    stored = cache.store(
+        artifact,
+        result.state,
+        {
+            "best_epoch": result.best_epoch,
+            "history": result.history,
+            "seconds": time.perf_counter() - started,
+            "environment": capture(),
+        },
+    )
+    return {"weights_hash": stored.weights_hash}
+
+
+def _load(cache: ArtifactCache, artifact: Artifact) -> dict[str, Any]:
+    stored = cache.find(artifact.key)
+    assert stored is not None  # noqa: S101  # the executor trains parents first
+    return stored.load()

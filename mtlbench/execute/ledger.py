@@ -1,0 +1,149 @@
+"""What a run has done, and the only place that writes its journal."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from mtlbench.execute.prepare import Prepared
+from mtlbench.execute.versions import result_versions, reuse_key
+from mtlbench.measure.environment import capture, machine_id
+from mtlbench.results.folder import RunFolder
+from mtlbench.results.journal import SCHEMA_VERSION, Launch, append_launch
+from mtlbench.suite.plan import Cell
+from mtlbench.suite.schema import Measure
+from mtlbench.training.cache import StoredArtifact
+
+__all__ = ["LaunchLedger"]
+
+# The settings that shape one launch of each kind; others only say how many there are.
+_SHAPING = {
+    "evaluate": ("crosscheck",),
+    "time": ("rounds", "max_seconds", "warmup_max_seconds", "energy", "energy_min_seconds"),
+}
+
+
+class LaunchLedger:
+    """Launches that are done, and the recording of new ones.
+
+    Args:
+        folder: the run folder; the caller holds its lock.
+        run_id: of this run.
+        prepared: plan, data hashes and artifacts.
+    """
+
+    def __init__(self, folder: RunFolder, run_id: str, prepared: Prepared) -> None:
+        self.folder = folder
+        self.session = uuid.uuid4().hex[:8]
+        self._run_id = run_id
+        self._prepared = prepared
+        self._measure: Measure = prepared.plan.suite.suite.measure
+        self._lock = threading.Lock()
+        self._machine = machine_id(capture())
+        self._done: set[tuple[str, str, int, str]] = set()
+        for launch in folder.launches():
+            self._remember(launch)
+
+    def is_done(self, cell: Cell, kind: str, block: int, weights: Sequence[StoredArtifact] | None) -> bool:
+        """Whether an equal launch succeeded on this machine before."""
+        return (cell.id, kind, block, self._key(cell, kind, weights)) in self._done
+
+    def job(
+        self, cell: Cell, kind: str, block: int, position: int, weights: Sequence[StoredArtifact] | None
+    ) -> dict[str, Any]:
+        """What the worker of one launch is told."""
+        return {
+            "kind": kind,
+            "launch_id": f"{cell.id}-{kind}-{block}-{self._key(cell, kind, weights)[:6]}",
+            "cell_id": cell.id,
+            "cell": cell.specification,
+            "places": dict(cell.dataset.places),
+            "weights": None if weights is None else [[str(w.folder), w.weights_hash] for w in weights],
+            "samples": str(self.folder.samples),
+            "measure": self._measure.model_dump(mode="json"),
+            "block": block,
+            "position": position,
+        }
+
+    @contextmanager
+    def launch(
+        self, job: Mapping[str, Any], cell: Cell, weights: Sequence[StoredArtifact] | None
+    ) -> Iterator[Callable[[dict[str, Any]], None]]:
+        """Record one launch: the body calls what is yielded with the worker's result, or with its `error`."""
+        started = datetime.now(UTC)
+        clock = time.perf_counter()
+        results: list[dict[str, Any]] = []
+        yield results.append
+        self._append(
+            self._identity(cell, job["kind"], job["block"], weights)
+            | {
+                "launch_id": job["launch_id"],
+                "position": job["position"],
+                "started_utc": started.isoformat(timespec="seconds"),
+                "duration_s": time.perf_counter() - clock,
+            }
+            | _flat(results[0])
+        )
+
+    def fail(self, cell: Cell, kind: str, reason: str) -> None:
+        """Record that a launch could not even start."""
+        launch_id = f"{cell.id}-{kind}-0-none"
+        self._append(self._identity(cell, kind, 0, None) | {"launch_id": launch_id} | _flat({"error": reason}))
+
+    def _identity(
+        self, cell: Cell, kind: str, block: int, weights: Sequence[StoredArtifact] | None
+    ) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": self._run_id,
+            "machine_id": self._machine,
+            "session": self.session,
+            "kind": kind,
+            "suite": self._prepared.plan.suite.suite.suite,
+            "cell_id": cell.id,
+            "group": cell.group,
+            "block": block,
+            "variant": cell.variant.name,
+            **{f"axis.{name}": value for name, value in cell.point.items()},
+            "tasks": cell.tasks_label,
+            "dataset": cell.labels.get("dataset", cell.dataset.name),
+            "encoder": cell.labels.get("encoder", cell.problem.encoder.name),
+            "hardware": cell.hardware.label,
+            "seed": cell.seed,
+            "artifact_ids": [artifact.key for artifact in self._prepared.artifacts[cell.id]],
+            "weights_hash": _weights_name(weights),
+            "data_hash": self._prepared.data_hashes[cell.id],
+            "code_version": result_versions(cell),
+            "reuse_key": self._key(cell, kind, weights),
+        }
+
+    def _key(self, cell: Cell, kind: str, weights: Sequence[StoredArtifact] | None) -> str:
+        measure = self._measure.model_dump(mode="json")
+        settings = {name: measure[name] for name in _SHAPING[kind]}
+        return reuse_key(cell, _weights_name(weights), self._prepared.data_hashes[cell.id], settings)
+
+    def _append(self, launch: Launch) -> None:
+        with self._lock:
+            append_launch(self.folder.journal, launch)
+            self._remember(launch)
+
+    def _remember(self, launch: Launch) -> None:
+        if launch["status"] == "ok" and launch["machine_id"] == self._machine:
+            self._done.add((launch["cell_id"], launch["kind"], launch["block"], launch["reuse_key"]))
+
+
+def _weights_name(weights: Sequence[StoredArtifact] | None) -> str:
+    return "untrained" if weights is None else "+".join(stored.weights_hash for stored in weights)
+
+
+def _flat(result: dict[str, Any]) -> dict[str, Any]:
+    """A worker's result as journal keys: `environment` spread out, an error as status and reason."""
+    if "error" in result:
+        return {"status": "failed", "reason": result["error"]}
+    environment = result.pop("environment", {})
+    return {"status": "ok", "reason": None, **result, **{f"environment.{k}": v for k, v in environment.items()}}

@@ -1,0 +1,29 @@
+"""What a run tells whoever watches it. The base class watches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+__all__ = ["JobKind", "Observer"]
+
+JobKind = Literal["train", "evaluate", "time"]
+
+
+class Observer:
+    """Callbacks of a run. They may come from several threads, but never while a launch is timed."""
+
+    def planned(self, counts: Mapping[JobKind, int]) -> None:
+        """How many jobs of each kind are left to do."""
+
+    def started(self, kind: JobKind, label: str) -> None:
+        """A job begins; jobs of one kind have distinct labels."""
+
+    def progressed(self, label: str, row: Mapping[str, Any]) -> None:
+        """A training finished an epoch; `row` has `epoch`, `epochs`, `loss` and validation metrics."""
+
+    def finished(self, kind: JobKind, label: str, error: str | None) -> None:
+        """A job ended; `error` says why it failed."""
+
+    def message(self, text: str) -> None:
+        """Something that the user should know."""

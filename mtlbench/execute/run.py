@@ -1,0 +1,225 @@
+"""Executing a plan: train what is missing, evaluate, then time in blocks; every launch goes to the journal."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mtlbench.errors import MtlbenchError
+from mtlbench.execute.ledger import LaunchLedger
+from mtlbench.execute.observer import JobKind, Observer
+from mtlbench.execute.prepare import Prepared
+from mtlbench.execute.process import WorkerPool
+from mtlbench.execute.schedule import block_order
+from mtlbench.locks import file_lock
+from mtlbench.measure.process import thread_environment
+from mtlbench.suite.plan import Cell
+from mtlbench.training.artifact import Artifact
+from mtlbench.training.cache import ArtifactCache, StoredArtifact
+
+__all__ = ["Executor", "timing_lock_path"]
+
+
+def timing_lock_path() -> Path:
+    """`MTLBENCH_LOCK`, or one file per machine in the system's temporary folder.
+
+    Timing holds it alone; training and evaluation share it. So no mtlbench on a machine ever times beside the work
+    of another one.
+    """
+    named = os.environ.get("MTLBENCH_LOCK")
+    return Path(named) if named else Path(tempfile.gettempdir()) / "mtlbench-timing.lock"
+
+
+class Executor:
+    """Does what is left of a plan.
+
+    Args:
+        prepared: the plan with its data and artifacts.
+        ledger: what is done already, and where launches are recorded.
+        cache: where artifacts are.
+        observer: told of every job.
+    """
+
+    def __init__(self, prepared: Prepared, ledger: LaunchLedger, cache: ArtifactCache, observer: Observer) -> None:
+        self._prepared = prepared
+        self._ledger = ledger
+        self._cache = cache
+        self._observer = observer
+        self._pool = WorkerPool()
+        self._stored: dict[str, StoredArtifact] = {}
+        self._failed: dict[str, str] = {}
+
+    def execute(self) -> None:
+        """Run every job that is left. A job that fails is recorded, and the sweep goes on."""
+        try:
+            for artifact in self._prepared.in_training_order():
+                stored = self._cache.find(artifact.key)
+                if stored is not None:
+                    self._stored[artifact.key] = stored
+            self._observer.planned(self.left())
+            self._train()
+            self._evaluate()
+            self._time()
+        finally:
+            self._pool.close()
+
+    def left(self) -> dict[JobKind, int]:
+        """How many jobs of each kind are left; cells whose weights are still missing count whole."""
+        counts: dict[JobKind, int] = {"train": 0, "evaluate": 0, "time": 0}
+        counts["train"] = sum(a.key not in self._stored for a in self._prepared.in_training_order())
+        launches = self._prepared.plan.suite.suite.measure.launches
+        for cell in self._runnable_cells():
+            known = self._is_trained(cell)
+            weights = self._weights(cell) if known else None
+            counts["evaluate"] += not (known and self._ledger.is_done(cell, "evaluate", 0, weights))
+            done = (known and self._ledger.is_done(cell, "time", block, weights) for block in range(launches))
+            counts["time"] += sum(not is_done for is_done in done)
+        return counts
+
+    # Training -------------------------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        missing = [a for a in self._prepared.in_training_order() if a.key not in self._stored]
+        if not missing:
+            return
+        futures: dict[str, Future[None]] = {}
+        threads = max(int(artifact.source.training["threads"]) for artifact in missing)
+        with self._sharing_the_machine(), self._workers(threads) as workers:
+            for artifact in missing:
+                parents = [futures[p.key] for p in artifact.parents.values() if p.key in futures]
+                futures[artifact.key] = workers.submit(self._train_one, artifact, parents)
+            self._wait(futures.values())
+
+    def _train_one(self, artifact: Artifact, parents: list[Future[None]]) -> None:
+        """Train one artifact after its parents (submitted earlier, so they never wait for this one's thread)."""
+        for parent in parents:
+            parent.result()
+        failed = [parent.label for parent in artifact.parents.values() if parent.key in self._failed]
+        if failed:
+            self._failed[artifact.key] = f"its parent {failed[0]} failed"
+            return
+        with self._cache.training(artifact.key):
+            stored = self._cache.find(artifact.key)
+            if stored is None:
+                self._run_training(artifact)
+                stored = self._cache.find(artifact.key)
+        if stored is not None:
+            self._stored[artifact.key] = stored
+
+    def _run_training(self, artifact: Artifact) -> None:
+        self._observer.started("train", artifact.label)
+        job = {
+            "kind": "train",
+            "artifact": artifact.specification(),
+            "places": dict(artifact.source.dataset.places),
+            "cache_root": str(self._cache.root.parent),
+        }
+        error = None
+        try:
+            self._pool.run(
+                job,
+                environment=thread_environment(int(artifact.source.training["threads"])),
+                log=self._ledger.folder.logs / f"train-{artifact.key}.log",
+                on_event=partial(self._observer.progressed, artifact.label),
+            )
+        except MtlbenchError as failure:
+            error = failure.what
+            self._failed[artifact.key] = f"{artifact.label}: {error}"
+        self._observer.finished("train", artifact.label, error)
+
+    # Evaluation -----------------------------------------------------------------------------------------------
+
+    def _evaluate(self) -> None:
+        cells = []
+        for cell in self._runnable_cells():
+            failures = [self._failed[a.key] for a in self._prepared.artifacts[cell.id] if a.key in self._failed]
+            if failures:
+                self._ledger.fail(cell, "evaluate", "artifact failed: " + failures[0])
+            elif not self._ledger.is_done(cell, "evaluate", 0, self._weights(cell)):
+                cells.append(cell)
+        if not cells:
+            return
+        threads = max(cell.hardware.threads for cell in cells)
+        with self._sharing_the_machine(), self._workers(threads) as workers:
+            self._wait([workers.submit(self._launch, cell, "evaluate", 0, 0) for cell in cells])
+
+    # Timing ---------------------------------------------------------------------------------------------------
+
+    def _time(self) -> None:
+        settings = self._prepared.plan.suite.suite.measure
+        blocks: list[tuple[str, int, list[Cell]]] = []
+        for group, members in self._prepared.plan.groups().items():
+            ready = [cell for cell in members if self._is_evaluated(cell)]
+            for block in range(settings.launches):
+                left = [c for c in ready if not self._ledger.is_done(c, "time", block, self._weights(c))]
+                if left:
+                    blocks.append((group, block, left))
+        for group, block, members in blocks:
+            with file_lock(timing_lock_path(), on_wait=self._say_waiting) as lock:
+                for position, cell in enumerate(block_order(members, block, settings.order, group)):
+                    self._launch(cell, "time", block, position, lock)
+
+    # Shared ---------------------------------------------------------------------------------------------------
+
+    def _runnable_cells(self) -> list[Cell]:
+        return [cell for cell in self._prepared.plan.cells if cell.unsupported is None]
+
+    def _is_evaluated(self, cell: Cell) -> bool:
+        return self._is_trained(cell) and self._ledger.is_done(cell, "evaluate", 0, self._weights(cell))
+
+    def _is_trained(self, cell: Cell) -> bool:
+        return all(artifact.key in self._stored for artifact in self._prepared.artifacts[cell.id])
+
+    def _weights(self, cell: Cell) -> list[StoredArtifact] | None:
+        if cell.training is None:
+            return None
+        return [self._stored[artifact.key] for artifact in self._prepared.artifacts[cell.id]]
+
+    def _launch(self, cell: Cell, kind: JobKind, block: int, position: int, lock: int | None = None) -> None:
+        """One launch: a fresh process, then one line in the journal, whatever happened."""
+        label = cell.label if kind == "evaluate" else f"{cell.label} block {block + 1}"
+        weights = self._weights(cell)
+        job = self._ledger.job(cell, kind, block, position, weights)
+        self._observer.started(kind, label)
+        error = None
+        with self._ledger.launch(job, cell, weights) as record:
+            try:
+                record(
+                    self._pool.run(
+                        job,
+                        environment=thread_environment(cell.hardware.threads),
+                        log=self._ledger.folder.logs / f"{job['launch_id']}.log",
+                        inherited=() if lock is None else (lock,),
+                    )
+                )
+            except MtlbenchError as failure:
+                error = failure.what
+                record({"error": error})
+        self._observer.finished(kind, label, error)
+
+    def _sharing_the_machine(self) -> Any:
+        return file_lock(timing_lock_path(), shared=True, on_wait=self._say_waiting)
+
+    def _say_waiting(self, holder: str) -> None:
+        self._observer.message(f"waiting: another mtlbench is using this machine ({holder or timing_lock_path()})")
+
+    def _workers(self, threads: int) -> ThreadPoolExecutor:
+        """As many at once as have cores of their own."""
+        return ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) // threads))
+
+    def _wait(self, futures: Iterable[Future[None]]) -> None:
+        """Wait for all; on Ctrl-C or an internal error, end the workers first so that the wait ends too."""
+        try:
+            for future in list(futures):
+                future.result()
+        except BaseException:
+            self._pool.close()
+            for future in futures:
+                future.cancel()
+            raise
+

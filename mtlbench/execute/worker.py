@@ -1,0 +1,74 @@
+"""The worker: one fresh process that does one job, told on standard input, answered on standard output.
+
+Started as `python -m mtlbench.execute.worker`. Each line that it writes is one JSON event; the last is the result.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import traceback
+from importlib import import_module
+from typing import Any, TextIO
+
+from mtlbench.errors import MtlbenchError
+
+__all__ = ["main"]
+
+_JOBS = {
+    "train": "mtlbench.execute.jobs.train:train_job",
+    "evaluate": "mtlbench.execute.jobs.evaluate:evaluate_job",
+    "time": "mtlbench.execute.jobs.time:time_job",
+}
+_PR_SET_PDEATHSIG = 1
+
+
+class Channel:
+    """Where events go: the real standard output, out of reach of libraries that print."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def send(self, event: str, **fields: Any) -> None:
+        """Write one event."""
+        self._stream.write(json.dumps({"event": event, **fields}) + "\n")
+        self._stream.flush()
+
+
+def main() -> int:
+    """Do one job; 0 where it gave a result."""
+    _die_with_parent()
+    channel = Channel(os.fdopen(os.dup(1), "w"))
+    os.dup2(2, 1)
+    job = json.loads(sys.stdin.read())
+    module, _, name = _JOBS[job["kind"]].partition(":")
+    try:
+        result = getattr(import_module(module), name)(job, channel)
+    except MtlbenchError as error:
+        traceback.print_exc()
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        channel.send("result", result={"error": what, "fix": error.fix, "exit_code": error.exit_code})
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001  # whatever a third-party variant raises is this cell's failure
+        traceback.print_exc()
+        channel.send("result", result={"error": f"{type(error).__name__}: {error}"})
+        return 4
+    channel.send("result", result=result)
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies, so that no orphan disturbs a later measurement."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

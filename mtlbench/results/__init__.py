@@ -1,0 +1,1 @@
+"""Results: launch records, the run folder, and the table derived from them."""

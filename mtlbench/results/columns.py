@@ -1,0 +1,60 @@
+"""The columns of the table, in order. Names ending in a unit carry that unit; MACs are per image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["CODES", "ordered_columns"]
+
+_ORDER = (
+    *("run_id", "machine_id", "suite", "cell_id", "label", "role", "status", "reason", "variant", "axis.*", "budget"),
+    *("tasks", "dataset", "encoder", "hardware", "seed", "n_launches"),
+    *("metric.*", "delta_m", "delta_m.*", "delta_m_reason", "n_seeds", "n_images"),
+    *("params", "params_active", "macs_reference", "macs_nominal", "macs_nominal_*", "macs_executed"),
+    *("macs_executed_*", "macs_claimed", "macs_policy", "macs_policy_*", "flops_executed"),
+    *("macs_vs_single_task", "macs_vs_static_mtl", "macs_fvcore", "macs_ptflops", "macs_notes"),
+    *("uncounted_ops", "uncounted_time_share", "macs_source"),
+    *("latency_ms", "latency_ms_p50", "latency_ms_p90", "latency_ms_p99"),
+    *("latency_input_ms_p50", "latency_input_ms_p95", "latency_vs_single_task", "latency_vs_static_mtl"),
+    *("throughput_ips", "load_ms", "first_call_ms", "compile_ms"),
+    *("memory_peak_mib", "weights_mib", "cache_mib"),
+    *("energy_mj", "energy_source", "energy_quality", "energy_reason", "energy_modelled_mj"),
+    *("realisation", "realisation_ceiling", "realisation_energy", "realisation_reason"),
+    *("reference_cell_id", "baseline_cell_ids", "artifact_ids", "weights_hash", "data_hash", "code_version"),
+    *("warnings", "process.*", "health.*", "environment.*"),
+)
+
+CODES = {
+    "few_launches": (
+        "There are too few launches for a 95 % interval of the latency: set measure.launches to 6 or more."
+    ),
+    "not_interleaved": (
+        "Some launches ran apart from those of the cells that this one is compared with: run again with --fresh "
+        "for ratios from one session."
+    ),
+    "macs_refused": (
+        "Operators that are neither counted nor reviewed take more than 2 % of the time, so no total is given: "
+        "declare their MACs (docs/measuring.md)."
+    ),
+    "counter_differs_from_formula": (
+        "The counted MACs differ from the variant's own formula by more than 1 %: one of them is wrong."
+    ),
+    "few_seeds": "A claim about a trained method needs at least 3 seeds: add seeds to the suite.",
+    "waiver": "The variant declares that it breaks a promise of the contract; see its provenance.",
+}
+"""Warnings that arise when cells are put side by side: code and what to do."""
+
+
+def ordered_columns(names: Iterable[str]) -> list[str]:
+    """Names in the order of the table; an interval follows its value, unknown names come last."""
+    present = list(dict.fromkeys(names))
+    ordered: list[str] = []
+    for pattern in _ORDER:
+        stem = pattern.removesuffix("*")
+        ordered += [
+            name
+            for name in present
+            if name not in ordered
+            and (name == pattern or name.startswith(f"{pattern}.ci_") or (pattern != stem and name.startswith(stem)))
+        ]
+    return ordered + [name for name in present if name not in ordered]

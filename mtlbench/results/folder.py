@@ -1,0 +1,92 @@
+"""The run folder: `run.json`, `suite.resolved.yaml`, `launches.jsonl`, `cells.csv`, `seeds.csv`, `samples/`, `logs/`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtlbench.errors import CellFailedError, JournalError, UsageError
+from mtlbench.results.journal import SCHEMA_VERSION, Launch, read_journal
+
+__all__ = ["RunFolder", "write_atomically"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Places inside one run folder."""
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """One line per launch."""
+        return self.path / "launches.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Raw samples and per-image statistics, Parquet; pictures, NumPy."""
+        return self.path / "samples"
+
+    @property
+    def logs(self) -> Path:
+        """What failed workers wrote to standard error."""
+        return self.path / "logs"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one writer."""
+        return self.path / ".lock"
+
+    def launches(self) -> list[Launch]:
+        """The journal."""
+        return read_journal(self.journal)
+
+    def read_run(self) -> dict[str, Any] | None:
+        """`run.json`, or None where there is none.
+
+        Raises:
+            JournalError: it cannot be read, or is of a newer schema.
+        """
+        path = self.path / "run.json"
+        try:
+            run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise JournalError(f"not JSON: {error}", where=str(path), fix="Run the suite again with --fresh") from error
+        if run.get("schema_version", 0) > SCHEMA_VERSION:
+            raise JournalError(
+                f"schema version {run['schema_version']} is not known",
+                where=str(path),
+                fix="Read it with the mtlbench that wrote it",
+            )
+        return run
+
+    def require_run(self) -> dict[str, Any]:
+        """`run.json` of an existing run.
+
+        Raises:
+            UsageError: this is not a run folder.
+        """
+        run = self.read_run()
+        if run is None:
+            raise UsageError("not a run folder: no run.json", where=str(self.path), fix="Name a folder that `run` wrote")
+        if not run["cells"]:
+            raise CellFailedError("the run has no cells", where=str(self.path))
+        return run
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        """Replace `run.json`."""
+        write_atomically(self.path / "run.json", json.dumps(run, indent=1, ensure_ascii=False))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that readers see the old text or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,87 @@
+"""The journal of a run: one line of JSON per launch, appended and flushed when the launch ends.
+
+One writer at a time; any number of readers. A kill can leave at most an incomplete last line, which readers ignore
+and the next writer removes. Anything else that cannot be read is refused with its line number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtlbench.errors import JournalError
+
+__all__ = ["SCHEMA_VERSION", "Launch", "append_launch", "read_journal", "repair_journal"]
+
+# Raise when a key changes its meaning; readers refuse journals that are newer than they are.
+SCHEMA_VERSION = 1
+
+Launch = dict[str, Any]
+_REQUIRED = ("schema_version", "run_id", "machine_id", "launch_id", "kind", "cell_id", "status", "reuse_key")
+
+
+def read_journal(path: Path) -> list[Launch]:
+    """All launches, in the order in which they ended; none where there is no journal yet.
+
+    Raises:
+        JournalError: a line, other than an incomplete last one, is not a launch of a known schema.
+    """
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    complete, _, _incomplete = content.rpartition(b"\n")
+    return [_parse(line, path, number) for number, line in enumerate(complete.split(b"\n"), 1) if line.strip()]
+
+
+def append_launch(path: Path, launch: Mapping[str, Any]) -> None:
+    """Append one launch and force it to disk. Numbers that are not finite are written as null."""
+    line = json.dumps(_finite(dict(launch)), allow_nan=False, ensure_ascii=False) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(descriptor, line.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def repair_journal(path: Path) -> None:
+    """Remove an incomplete last line, which a kill in the middle of a write leaves."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    complete = content.rfind(b"\n") + 1
+    if complete != len(content):
+        os.truncate(path, complete)
+
+
+def _parse(line: bytes, path: Path, number: int) -> Launch:
+    where = f"{path}:{number}"
+    try:
+        launch = json.loads(line)
+    except ValueError as error:
+        raise JournalError(f"not JSON: {error}", where=where, fix="Remove the line; its launch runs again") from error
+    if not isinstance(launch, dict):
+        raise JournalError("not a launch", where=where, fix="Remove the line; its launch runs again")
+    version = launch.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise JournalError(
+            f"schema version {version!r} is not known", where=where, fix="Read it with the mtlbench that wrote it"
+        )
+    missing = [key for key in _REQUIRED if key not in launch]
+    if missing:
+        raise JournalError(f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again")
+    return launch
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Suites: read a YAML file, validate it, expand it into cells."""

@@ -1,0 +1,161 @@
+"""From a suite file to a validated suite: read, include, override, check every name and option.
+
+All that could be wrong with a file alone is found here, before any work, with its line and column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mtlbench import data, encoders, heads, tasks, variants
+from mtlbench.component import Component
+from mtlbench.errors import SuiteError, UnknownNameError, UsageError, did_you_mean
+from mtlbench.registry import Registry
+from mtlbench.suite.include import load, shipped_suites
+from mtlbench.suite.overrides import apply_override
+from mtlbench.suite.problems import raise_validation, unknown_name
+from mtlbench.suite.schema import ComponentRef, Suite, VariantRef
+from mtlbench.suite.yaml_source import Document
+from mtlbench.training.artifact import Named
+
+__all__ = ["LoadedSuite", "LoadedVariant", "find_suite", "load_suite"]
+
+
+@dataclass(frozen=True)
+class LoadedVariant:
+    """A variant of a suite with its options resolved and every axis given its points."""
+
+    variant: Named
+    axes: dict[str, tuple[int | float | str, ...]]
+
+
+@dataclass(frozen=True)
+class LoadedSuite:
+    """A suite whose every name exists and whose every option is valid.
+
+    Args:
+        path: the file it came from.
+        suite: the validated schema.
+        resolved: the merged document with defaults written out: what is saved with every run.
+    """
+
+    path: Path
+    suite: Suite
+    datasets: tuple[Named, ...]
+    encoders: tuple[Named, ...]
+    head: Named
+    variants: tuple[LoadedVariant, ...]
+    baselines: tuple[Named, ...]
+    resolved: str
+
+
+def find_suite(name: str) -> Path:
+    """A suite by path, or by the name of one that ships with mtlbench.
+
+    Raises:
+        SuiteError: neither a file nor a shipped suite.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix in {".yaml", ".yml"}:
+        return path
+    shipped = shipped_suites()
+    if name not in shipped:
+        raise SuiteError("no such file, and no shipped suite of that name", where=name, fix=did_you_mean(name, shipped))
+    return shipped[name]
+
+
+def load_suite(name: str, overrides: Sequence[str] = ()) -> LoadedSuite:
+    """Read and validate a suite.
+
+    Args:
+        name: path of a YAML file, or name of a shipped suite.
+        overrides: texts of the form `a.b=c`, as `--set` takes them.
+
+    Raises:
+        SuiteError: with file, line, column and the nearest valid name.
+    """
+    path = find_suite(name)
+    document = load(path)
+    for text in overrides:
+        document = apply_override(document, text)
+    try:
+        suite = Suite.model_validate(document.value)
+    except ValidationError as error:
+        raise_validation(document, error, Suite)
+    check = _Checker(document)
+    _check_tasks(document, suite)
+    loaded_variants = tuple(
+        LoadedVariant(check.named(variants.registry, ref, ("variants", i)), _axes(document, ref, ("variants", i)))
+        for i, ref in enumerate(suite.variants)
+    )
+    return LoadedSuite(
+        path,
+        suite,
+        datasets=check.all(data.registry, suite.datasets, "datasets"),
+        encoders=check.all(encoders.registry, suite.encoders, "encoders"),
+        head=check.named(heads.registry, suite.head, ("head",)),
+        variants=loaded_variants,
+        baselines=check.all(variants.registry, [ComponentRef(name=b) for b in suite.baselines], "baselines"),
+        resolved=yaml.safe_dump(suite.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+    )
+
+
+class _Checker:
+    """Resolves component references, turning every failure into an error with its position."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def all(self, registry: Registry[Any], refs: Iterable[ComponentRef], key: str) -> tuple[Named, ...]:
+        return tuple(self.named(registry, ref, (key, i)) for i, ref in enumerate(refs))
+
+    def named(self, registry: Registry[Any], ref: ComponentRef, path: tuple[str | int, ...]) -> Named:
+        component = self._component(registry, ref.name, path)
+        try:
+            return Named(ref.name, component.resolve(ref.options), component.places(ref.options))
+        except ValidationError as error:
+            options: type[BaseModel] = component.Options
+            raise_validation(self._document, error, options, prefix=path, also_known=("name", "axes"))
+
+    def _component(self, registry: Registry[Any], name: str, path: tuple[str | int, ...]) -> type[Component]:
+        try:
+            component: type[Component] = registry.get(name)
+        except UnknownNameError as error:
+            raise unknown_name(self._document, (*path, "name"), error) from error
+        except UsageError as error:
+            raise SuiteError(error.what, where=self._document.where((*path, "name")), fix=error.fix) from error
+        return component
+
+
+def _check_tasks(document: Document, suite: Suite) -> None:
+    """Every task that a task set or a weight names must be registered."""
+    for i, task_set in enumerate(suite.tasks):
+        for name in [] if task_set == "all" else task_set:
+            if name not in tasks.registry:
+                error = UnknownNameError(f"unknown task {name!r}", fix=did_you_mean(name, tasks.registry.names()))
+                raise unknown_name(document, ("tasks", i), error)
+    weights = {} if suite.training == "random" else suite.training.task_weights
+    for name in weights:
+        if name not in tasks.registry:
+            error = UnknownNameError(f"unknown task {name!r}", fix=did_you_mean(name, tasks.registry.names()))
+            raise unknown_name(document, ("training", "task_weights", name), error)
+
+
+def _axes(
+    document: Document, ref: VariantRef, path: tuple[str | int, ...]
+) -> dict[str, tuple[int | float | str, ...]]:
+    """Points of every axis of a variant: as the suite says, or the variant's own grid."""
+    known = {axis.name: axis for axis in variants.registry.get(ref.name).axes}
+    for name, points in ref.axes.items():
+        where = document.where((*path, "axes", name))
+        if name not in known:
+            raise SuiteError(f"{ref.name} has no axis {name!r}", where=where, fix=did_you_mean(name, known))
+        if not points or len(set(points)) != len(points):
+            raise SuiteError(f"axis {name!r} needs distinct points", where=where, fix="List each value once")
+    return {name: tuple(ref.axes.get(name, axis.grid)) for name, axis in known.items()}

@@ -1,0 +1,136 @@
+"""The schema of a suite file. Option values of components are validated by the components themselves.
+
+Every field's description is what `docs/suites.md` prints, so it is written for users.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from mtlbench.training.protocol import TrainingProtocol
+
+__all__ = ["ComponentRef", "Hardware", "Measure", "Suite", "TaskSet", "VariantRef"]
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ComponentRef(BaseModel):
+    """A registered component: its name, and any of its options beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(description="registered name, see `mtlbench ls`")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as written."""
+        return dict(self.model_extra or {})
+
+
+class VariantRef(ComponentRef):
+    """A variant, the points of its axes to sweep, and any of its options."""
+
+    axes: dict[str, list[int | float | str]] = Field(
+        default_factory=dict,
+        description="points of each axis; an axis that is left out is swept over the variant's own grid",
+    )
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Ref = Annotated[ComponentRef, BeforeValidator(_named)]
+Variants = Annotated[list[Annotated[VariantRef, BeforeValidator(_named)]], BeforeValidator(_listed)]
+Refs = Annotated[list[Ref], BeforeValidator(_listed)]
+TaskSet = Literal["all"] | list[str]
+
+
+class Hardware(BaseModel):
+    """A named way to run."""
+
+    model_config = _STRICT
+
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
+    threads: int = Field(1, ge=1, le=1024, description="intra-op threads; two beside any other job can be 100x slower")
+    precision: Literal["fp32"] = Field("fp32", description="number format of weights and activations")
+    runtime: Literal["eager"] = Field("eager", description="how the network is executed")
+    batch: int = Field(1, ge=1, le=4096, description="images per call; batch 1 and batch N are different cells")
+
+    @property
+    def label(self) -> str:
+        """Short name, used in tables: `cpu-1t-b1`, with what is not the default added."""
+        return f"{self.device.replace(':', '')}-{self.threads}t-b{self.batch}"
+
+
+class Measure(BaseModel):
+    """What is measured and how long it may take."""
+
+    model_config = _STRICT
+
+    inputs: int = Field(16, ge=1, description="test calls that are timed, each issued equally often (a call = a batch)")
+    rounds: int = Field(5, ge=5, description="repeats of every input per launch; the floor is taken over them")
+    launches: int = Field(6, ge=1, description="fresh processes per cell, one per block; 6 give a 95 % interval")
+    order: Literal["shuffled", "abba"] = Field("shuffled", description="order of a group's members within blocks")
+    max_seconds: float = Field(20.0, gt=0, description="bound on the timed part of one launch")
+    warmup_max_seconds: float = Field(10.0, gt=0, description="bound on warming up in one launch")
+    energy: str = Field("auto", description="meter: `auto`, `none`, or a name from `mtlbench ls meters`")
+    energy_min_seconds: float = Field(5.0, gt=0, description="shortest energy window, where there is a meter")
+    energy_required: bool = Field(False, description="refuse a machine without a meter (exit code 5)")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples of quality intervals")
+    crosscheck: bool = Field(True, description="count each static network with fvcore and ptflops too")
+
+
+class Suite(BaseModel):
+    """A suite: a matrix over variants, axis points, datasets, task sets, hardware and seeds."""
+
+    model_config = _STRICT
+
+    suite: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="name; also the default output folder")
+    description: str = Field("", description="one or two sentences, shown in reports")
+    datasets: Refs = Field(min_length=1, description="datasets; each takes `size: [height, width]`")
+    tasks: Annotated[list[TaskSet], BeforeValidator(lambda value: _task_sets(value))] = Field(
+        default_factory=lambda: ["all"],
+        min_length=1,
+        description="task sets: `all` (what a dataset has), one list of names, or a list of such sets",
+    )
+    encoders: Refs = Field(min_length=1, description="encoders")
+    head: Ref = Field(ComponentRef(name="multiscale"), description="head of every task")
+    variants: Variants = Field(min_length=1, description="variants, with the points of their axes")
+    hardware: Annotated[list[Hardware], BeforeValidator(_listed)] = Field(
+        default_factory=lambda: [Hardware()], min_length=1, description="ways to run"
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(_listed)] = Field(
+        default_factory=lambda: [0], min_length=1, description="seeds of initialisation and training"
+    )
+    baselines: list[str] = Field(
+        default_factory=lambda: ["single_task"],
+        description="variants that the plan adds where they are missing, so that savings and delta-m exist",
+    )
+    training: Literal["random"] | TrainingProtocol = Field(
+        default_factory=TrainingProtocol,
+        description="training protocol; `random` = untrained weights, cost and time only",
+    )
+    measure: Measure = Field(default_factory=Measure, description="what is measured and for how long")
+
+    @field_validator("seeds", "tasks")
+    @classmethod
+    def _distinct(cls, value: list[Any]) -> list[Any]:
+        if any(item in value[:i] for i, item in enumerate(value)):
+            raise ValueError("holds the same value twice")
+        return value
+
+
+def _task_sets(value: Any) -> Any:
+    """One set, or a list of sets, as a list of sets."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(item, str) and item != "all" for item in value):
+        return [value]
+    return value
