@@ -1,0 +1,155 @@
+"""The plain vision transformer (Dosovitskiy et al., ICLR 2021; tiny and small: Touvron et al., ICML 2021)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mtlbench import component
+from mtlbench.cost.formulas import attention_macs, conv_macs, linear_macs
+from mtlbench.cost.units import CostUnit
+from mtlbench.encoders.base import Encoder
+from mtlbench.encoders.vit_layers import Block
+from mtlbench.errors import UsageError
+
+__all__ = ["ViT"]
+
+_MLP_RATIO = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Arch:
+    dim: int
+    depth: int
+    heads: int
+
+
+_ARCHS = {
+    "nano": _Arch(dim=96, depth=6, heads=3),
+    "tiny": _Arch(dim=192, depth=12, heads=3),
+    "small": _Arch(dim=384, depth=12, heads=6),
+    "base": _Arch(dim=768, depth=12, heads=12),
+}
+
+
+class ViTOptions(component.Options):
+    """Options of `ViT`.
+
+    Attributes:
+        arch: width, depth and heads: tiny, small and base as published; nano (96 wide, 6 deep) is ours.
+        patch: side of a patch in pixels, and the stride of every feature map.
+        drop_path: stochastic depth of the last block in training; earlier blocks less, in a straight line
+            from 0.
+        taps: feature maps taken, after evenly spaced blocks: 4 of 12 are blocks 3, 6, 9 and 12.
+        norm_eps: of all layer norms; 1e-12 is that of the published ViT weights.
+    """
+
+    arch: Literal["nano", "tiny", "small", "base"] = "tiny"
+    patch: Annotated[int, Field(ge=1)] = 16
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    taps: Annotated[int, Field(ge=1, le=6)] = 4
+    norm_eps: Annotated[float, Field(gt=0)] = 1e-12
+
+
+class ViT(Encoder):
+    """Feature maps of evenly spaced blocks, all at the stride of the patch.
+
+    The forward pass is made of steps that a variant can run one by one: `embed`, then each of `blocks`,
+    then `to_map` at the blocks in `tap_blocks`.
+
+    Args:
+        size: input (height, width) in pixels, multiples of the patch. The position embedding belongs to
+            this size.
+        options: see `ViTOptions`.
+
+    Attributes:
+        grid: (height, width) in patches.
+        tap_blocks: index of the block behind each feature map.
+        blocks: the transformer blocks.
+
+    Raises:
+        UsageError: the patch does not divide the size.
+    """
+
+    name = "vit"
+    Options = ViTOptions
+    options: ViTOptions
+
+    def __init__(self, size: tuple[int, int], **options: Any) -> None:
+        super().__init__(size, **options)
+        if refusal := self.refuse_size(size, options):
+            raise UsageError(refusal, fix="Change the size of the data or the patch")
+        arch = _ARCHS[self.options.arch]
+        patch, taps, eps = self.options.patch, self.options.taps, self.options.norm_eps
+        self.dim = arch.dim
+        self.grid = (size[0] // patch, size[1] // patch)
+        self.channels = (arch.dim,) * taps
+        self.strides = (patch,) * taps
+        self.tap_blocks = tuple(-(-arch.depth * (i + 1) // taps) - 1 for i in range(taps))
+
+        self.patch_embed = nn.Conv2d(3, arch.dim, kernel_size=patch, stride=patch)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, arch.dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], arch.dim))
+        rates = [self.options.drop_path * i / max(arch.depth - 1, 1) for i in range(arch.depth)]
+        self.blocks = nn.ModuleList(
+            Block(arch.dim, arch.heads, _MLP_RATIO * arch.dim, eps, rate) for rate in rates
+        )
+        self.tap_norms = nn.ModuleList(nn.LayerNorm(arch.dim, eps=eps) for _ in range(taps))
+        self._initialise()
+
+    @classmethod
+    def refuse_size(cls, size: tuple[int, int], options: dict[str, Any]) -> str | None:
+        """Why this input size cannot be run, in one sentence; None where it can."""
+        patch = cls.Options.model_validate(options).patch
+        if min(size) < patch or size[0] % patch or size[1] % patch:
+            height, width = size
+            return f"vit needs height and width in multiples of its patch, {patch}, not {height}x{width}"
+        return None
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Normalised images [B, 3, H, W] to tokens [B, 1 + h * w, C]: class token, then patches by rows."""
+        patches = self.patch_embed(x).flatten(2).transpose(1, 2)
+        return torch.cat((self.cls_token.expand(x.shape[0], -1, -1), patches), dim=1) + self.pos_embed
+
+    def to_map(self, tokens: Tensor, i: int) -> Tensor:
+        """Tokens [B, 1 + h * w, C] to feature map i, [B, C, h, w], through the norm of that tap."""
+        patches: Tensor = self.tap_norms[i](tokens[:, 1:])
+        return patches.transpose(1, 2).reshape(tokens.shape[0], self.dim, *self.grid)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised images [B, 3, H, W] to feature maps, each [B, C, H / patch, W / patch]."""
+        tokens = self.embed(x)
+        maps: list[Tensor] = []
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens)
+            if index in self.tap_blocks:
+                maps.append(self.to_map(tokens, len(maps)))
+        return maps
+
+    def units(self) -> list[CostUnit]:
+        """MACs per image of the stem and of the attention and the MLP of every block."""
+        (height, width), patch = self.size, self.options.patch
+        tokens = self.pos_embed.shape[1]
+        one_head = (1, tokens, self.dim)
+        attention = linear_macs(tokens, self.dim, 4 * self.dim) + attention_macs(one_head, one_head, one_head)
+        mlp = 2 * linear_macs(tokens, self.dim, _MLP_RATIO * self.dim)
+        stem = conv_macs((3, height, width), (self.dim, 3, patch, patch), (self.dim, *self.grid))
+        units = [CostUnit("encoder.stem", "encoder.stem", stem)]
+        for i in range(len(self.blocks)):
+            part = f"encoder.block.{i}"
+            units += [CostUnit(f"{part}.attention", part, attention), CostUnit(f"{part}.mlp", part, mlp)]
+        return units
+
+    def _initialise(self) -> None:
+        """Truncated normal of 0.02 for all weights, the class token and the positions; zero biases."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)

@@ -1,0 +1,107 @@
+"""The pieces of a pre-norm vision transformer (Dosovitskiy et al., ICLR 2021, section 3.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["Attention", "Block", "DropPath", "Mlp"]
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al., ECCV 2016): in training, drop the residual branch of random samples.
+
+    Args:
+        rate: probability of dropping; what is kept is scaled by 1 / (1 - rate).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, ...] to the same shape; the identity in evaluation."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = torch.rand(x.shape[0], *[1] * (x.dim() - 1), device=x.device) >= self.rate
+        return x * keep / (1 - self.rate)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one projection for queries, keys and values.
+
+    Args:
+        dim: channels of a token.
+        heads: attention heads, each of `dim // heads` channels.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens [B, N, C] to [B, N, C]."""
+        B, N, C = x.shape
+        q, k, v = self.qkv(x).view(B, N, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, N, C))
+        return projected
+
+
+class Mlp(nn.Module):
+    """Two linear layers with the exact GELU between them.
+
+    Args:
+        dim: channels of a token.
+        hidden: channels between the two layers.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens [..., C] to [..., C]."""
+        y: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return y
+
+
+class Block(nn.Module):
+    """Attention and MLP, each a residual branch behind its own norm.
+
+    The branches are methods of their own, without the residual, so that a policy can gate or move them apart.
+
+    Args:
+        dim: channels of a token.
+        heads: attention heads.
+        hidden: channels inside the MLP.
+        eps: of the layer norms.
+        drop_path: rate of stochastic depth of both branches.
+    """
+
+    def __init__(self, dim: int, heads: int, hidden: int, eps: float, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, hidden)
+        self.drop_path = DropPath(drop_path)
+
+    def attention_part(self, x: Tensor) -> Tensor:
+        """What attention adds to the tokens [B, N, C]."""
+        branch: Tensor = self.drop_path(self.attn(self.norm1(x)))
+        return branch
+
+    def mlp_part(self, x: Tensor) -> Tensor:
+        """What the MLP adds to the tokens [..., C], each by itself."""
+        branch: Tensor = self.drop_path(self.mlp(self.norm2(x)))
+        return branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens [B, N, C] to [B, N, C]."""
+        x = x + self.attention_part(x)
+        return x + self.mlp_part(x)

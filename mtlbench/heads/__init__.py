@@ -1,0 +1,7 @@
+"""Dense prediction heads. One file per head, one line here."""
+
+from mtlbench.heads.base import Head, registry
+
+__all__ = ["Head", "registry"]
+
+registry.add("multiscale", "mtlbench.heads.multiscale:MultiScaleHead", "fuses feature maps of all scales")

@@ -1,0 +1,52 @@
+"""The contract of a head: feature maps in, one dense prediction out, and its closed-form cost."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from mtlbench.component import Component
+from mtlbench.cost.units import CostUnit
+from mtlbench.registry import Registry
+
+__all__ = ["Head", "registry"]
+
+
+class Head(nn.Module, Component):
+    """A dense head over the feature maps of an encoder at one input size.
+
+    Args:
+        size: input (height, width) of the image in pixels, which is also the size of the prediction.
+        in_channels: channels of each feature map.
+        strides: input pixels per cell of each feature map.
+        out_channels: channels of the prediction.
+        options: as the head's `Options` say.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        in_channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        out_channels: int,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.in_channels = in_channels
+        self.strides = strides
+        self.out_channels = out_channels
+        self.options = self.Options.model_validate(options)
+
+    @abstractmethod
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Feature maps, each [B, in_channels[i], H / strides[i], W / strides[i]], to [B, out_channels, H, W]."""
+
+    @abstractmethod
+    def units(self) -> list[CostUnit]:
+        """Closed-form cost of `forward`, ids starting with `head.`."""
+
+
+registry: Registry[type[Head]] = Registry("head", "mtlbench.heads")
