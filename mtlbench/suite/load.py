@@ -135,16 +135,18 @@ class _Checker:
 
 def _check_tasks(document: Document, suite: Suite) -> None:
     """Every task that a task set or a weight names must be registered."""
-    for i, task_set in enumerate(suite.tasks):
-        for name in [] if task_set == "all" else task_set:
-            if name not in tasks.registry:
-                error = UnknownNameError(f"unknown task {name!r}", fix=did_you_mean(name, tasks.registry.names()))
-                raise unknown_name(document, ("tasks", i), error)
-    weights = {} if suite.training == "random" else suite.training.task_weights
-    for name in weights:
+    is_one_set = suite.tasks[0] == document.value.get("tasks")
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("tasks", j) if is_one_set else ("tasks", i, j), name)
+        for i, task_set in enumerate(suite.tasks)
+        for j, name in enumerate([] if task_set == "all" else task_set)
+    ]
+    if suite.training != "random":
+        named += [(("training", "task_weights", name), name) for name in suite.training.task_weights]
+    for path, name in named:
         if name not in tasks.registry:
             error = UnknownNameError(f"unknown task {name!r}", fix=did_you_mean(name, tasks.registry.names()))
-            raise unknown_name(document, ("training", "task_weights", name), error)
+            raise unknown_name(document, path, error)
 
 
 def _axes(

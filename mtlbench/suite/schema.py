@@ -13,13 +13,13 @@ from mtlbench.training.protocol import TrainingProtocol
 
 __all__ = ["ComponentRef", "Hardware", "Measure", "Suite", "TaskSet", "VariantRef"]
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ComponentRef(BaseModel):
     """A registered component: its name, and any of its options beside it."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
     name: str = Field(description="registered name, see `mtlbench ls`")
 

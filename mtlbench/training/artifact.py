@@ -122,10 +122,16 @@ class Artifact:
             "variant": self.variant,
             "stage": self.stage,
             "problem": self.problem.specification(),
-            "source": self.source.specification(),
+            "source": self.source.specification() | {"code_version": self._code_version()},
             "options": dict(self.options),
             "parents": {role: parent.specification() for role, parent in self.parents.items()},
         }
+
+    def _code_version(self) -> dict[str, int]:
+        """Versions of what shaped these weights: of the tasks, only the artifact's own."""
+        own = {f"task:{name}" for name in self.problem.task_names}
+        versions = self.source.code_version.items()
+        return {name: version for name, version in versions if not name.startswith("task:") or name in own}
 
     @classmethod
     def from_specification(cls, spec: Mapping[str, Any]) -> Artifact:
