@@ -16,7 +16,7 @@ _PUBLIC = {
     "seed_table": "mtlbench.results.table",
 }
 
-__all__ = ["MtlbenchError", "RunResult", "load_results", "run", "seed_table"]  # noqa: F822  # see __getattr__
+__all__ = ["MtlbenchError", "RunResult", "load_results", "run", "seed_table"]
 
 
 def __getattr__(name: str) -> Any:

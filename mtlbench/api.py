@@ -105,7 +105,9 @@ def run(
     with try_lock(folder.lock) as holder:
         if holder is not None:
             raise UsageError(
-                f"another mtlbench ({holder}) is writing this run folder", where=str(folder.path), fix="Wait for it"
+                f"another mtlbench ({holder}) is writing this run folder",
+                where=str(folder.path),
+                fix="Wait for it",
             )
         if fresh:
             _forget(folder)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Component", "Options"]
+__all__ = ["Component", "Options", "Row"]
+
+T = TypeVar("T")
+
+Row = Annotated[T, Field(strict=False)]
+"""A tuple that YAML writes as a list: `Row[tuple[int, int]]`. Its items are as strict as all options."""
 
 
 class Options(BaseModel):
-    """Base of every options model: unknown keys are refused, values never change after validation.
+    """Base of every options model: unknown keys are refused, types are not converted, values never change.
 
     A field declared with `exclude=True` says *where* something is on this machine (a data root); it is not part of
     any specification, so that the same data elsewhere is the same cell.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Component:

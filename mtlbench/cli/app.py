@@ -7,12 +7,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from mtlbench.errors import MtlbenchError, UsageError
 
 __all__ = ["app", "main"]
+
+# Newer typers carry a click of their own, so the class is found through what typer exports.
+_ClickException: type[Exception] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="mtlbench",
@@ -23,12 +27,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")]
+_INTERRUPTED = 130
+
+SuiteArgument = Annotated[
+    str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")
+]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one value of the suite; repeatable.")
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=c", help="Override one value of the suite; repeatable."),
 ]
 OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="PATTERN", help="Only cells whose label matches; with their baselines.")
+    str | None,
+    typer.Option("--only", metavar="PATTERN", help="Only cells whose label matches; with their baselines."),
 ]
 
 
@@ -51,7 +61,9 @@ def run(
     overrides: SetOption = None,
     only: OnlyOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and stop.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier results and train everything again.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget earlier results and train everything again.")
+    ] = False,
 ) -> None:
     """Run a suite: train what is missing, evaluate, time, and write the table."""
     from mtlbench.cli.run import dry_run_command, run_command
@@ -93,23 +105,25 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code; nothing but a regression ever gives 1."""
     try:
         result = app(arguments, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        error.show()
+    except _ClickException as error:
+        error.show()  # type: ignore[attr-defined]  # whichever click it is, it has show()
         return UsageError.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("interrupted; run the same command again to continue\n")
-        return 130
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
     except MtlbenchError as error:
         sys.stderr.write(f"mtlbench: {error}\n")
         return error.exit_code
     except BrokenPipeError:
         return 0
-    except Exception as error:  # noqa: BLE001  # the last resort: a bug must not look like a regression
+    except Exception as error:  # the last resort: a bug must not look like a regression
         return _internal_error(error)
-    return result if isinstance(result, int) else 0
+    # typer turns Ctrl-C into this code by itself.
+    return _interrupted() if result == _INTERRUPTED else int(result or 0)
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted; run the same command again to continue\n")
+    return _INTERRUPTED
 
 
 def _internal_error(error: Exception) -> int:

@@ -33,8 +33,8 @@ def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> 
     measure = prepared.plan.suite.suite.measure
     estimate = estimate_seconds(missing, left.evaluations, left.timings, cells, measure)
     console.print(
-        f"to do: {len(missing)} trainings, {len(left.evaluations)} evaluations, {sum(left.timings.values())} timed launches; "
-        f"roughly {_minutes(estimate.total)} (training {_minutes(estimate.train)}, evaluation "
+        f"to do: {len(missing)} trainings, {len(left.evaluations)} evaluations, "
+        f"{sum(left.timings.values())} timed launches; roughly {_minutes(estimate.total)} (training {_minutes(estimate.train)}, evaluation "
         f"{_minutes(estimate.evaluate)}, timing {_minutes(estimate.time)})",
         highlight=False,
     )
@@ -63,14 +63,18 @@ class _Left:
 
 
 def _print_cells(prepared: Prepared, left: _Left, console: Console) -> None:
-    table = Table("cell", "id", "role", "to do", title="Cells", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        "cell", "id", "role", "to do", title="Cells", title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
     table.columns[0].overflow = "fold"
     waiting = {cell.id for cell in left.evaluations}
     for cell in prepared.plan.cells:
         if cell.unsupported is not None:
             todo = f"unsupported: {cell.unsupported}"
         else:
-            parts = ["evaluate"] * (cell.id in waiting) + [f"{left.timings[cell.id]} launches"] * bool(left.timings[cell.id])
+            parts = ["evaluate"] * (cell.id in waiting) + [f"{left.timings[cell.id]} launches"] * bool(
+                left.timings[cell.id]
+            )
             todo = " + ".join(parts) or "done"
         table.add_row(escape(cell.label), cell.id[:8], cell.role, escape(todo))
     console.print(table)

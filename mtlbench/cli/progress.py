@@ -145,7 +145,9 @@ class Pace:
         for kind, count in self.left.items():
             if count == 0:
                 continue
-            done = len(self._durations.get(kind, [])) + sum(s for k, _, s in self._started.values() if k == kind)
+            done = len(self._durations.get(kind, [])) + sum(
+                s for k, _, s in self._started.values() if k == kind
+            )
             if done <= 0:
                 if kind == "train":
                     return None

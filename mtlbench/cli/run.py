@@ -31,7 +31,9 @@ def run_command(suite: str, out: Path | None, overrides: list[str], only: str | 
     return result.exit_code
 
 
-def dry_run_command(suite: str, out: Path | None, overrides: list[str], only: str | None, fresh: bool) -> None:
+def dry_run_command(
+    suite: str, out: Path | None, overrides: list[str], only: str | None, fresh: bool
+) -> None:
     """Print cells, groups, launches, artifacts, what is cached, and an estimate."""
     from mtlbench.cli.dry_run import print_plan
 
@@ -59,4 +61,6 @@ def _folder(prepared: Prepared, out: Path | None) -> Path:
 def _print_failures(result: api.RunResult, console: Console) -> None:
     failed = result.table[result.table["status"] == "failed"]
     for _, row in failed.iterrows():
-        console.print(f"failed: {escape(row['label'])}: {escape(str(row['reason']))}", soft_wrap=True, highlight=False)
+        console.print(
+            f"failed: {escape(row['label'])}: {escape(str(row['reason']))}", soft_wrap=True, highlight=False
+        )

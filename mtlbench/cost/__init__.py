@@ -1,0 +1,1 @@
+"""Cost: closed-form MACs, the dispatch counter, and the cross-check against other counters."""

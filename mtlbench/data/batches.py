@@ -151,7 +151,7 @@ def eval_batches(
         yield split.images[part], {name: label[part] for name, label in split.labels.items()}
 
 
-def epoch_batches(  # noqa: PLR0917 - what, how, and from which randomness: the order reads by itself
+def epoch_batches(
     split: LoadedSplit,
     batch_size: int,
     tasks: Mapping[str, Task],

@@ -70,7 +70,9 @@ class Clothing(Dataset):
     class Options(component.Options):
         """Options of `clothing`; `root` says only where the data lies, so it is no part of any identity."""
 
-        size: tuple[_Side, _Side] = Field((192, 128), description="(height, width) of every sample in pixels")
+        size: component.Row[tuple[_Side, _Side]] = Field(
+            (192, 128), description="(height, width) of every sample in pixels"
+        )
         train: _Limit = Field(None, description="at most so many training samples; smaller runs are subsets")
         val: _Limit = Field(None, description="at most so many validation samples")
         test: _Limit = Field(None, description="at most so many test samples")

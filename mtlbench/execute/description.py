@@ -32,7 +32,10 @@ def describe_run(folder: RunFolder, plan: Plan) -> dict[str, Any]:
             where=str(folder.path),
             fix="Choose another --out, or add --fresh to replace it",
         )
-    kept = earlier or {"run_id": uuid.uuid4().hex[:12], "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    kept = earlier or {
+        "run_id": uuid.uuid4().hex[:12],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": kept["run_id"],

@@ -40,7 +40,11 @@ class Estimate:
 
 
 def estimate_seconds(
-    trainings: list[Artifact], evaluations: list[Cell], timings: Mapping[str, int], cells: Mapping[str, Cell], measure: Measure
+    trainings: list[Artifact],
+    evaluations: list[Cell],
+    timings: Mapping[str, int],
+    cells: Mapping[str, Cell],
+    measure: Measure,
 ) -> Estimate:
     """Estimate what is left.
 
@@ -53,7 +57,10 @@ def estimate_seconds(
     """
     cores = len(os.sched_getaffinity(0))
     train = sum(_training_seconds(artifact) for artifact in trainings) / min(cores, max(len(trainings), 1))
-    evaluate = sum(_LAUNCH_SECONDS + _COUNTING_FACTOR * _test_images(c) * _call_seconds(c) for c in evaluations) / cores
+    evaluate = (
+        sum(_LAUNCH_SECONDS + _COUNTING_FACTOR * _test_images(c) * _call_seconds(c) for c in evaluations)
+        / cores
+    )
     time = sum(count * _launch_seconds(cells[cell_id], measure) for cell_id, count in timings.items())
     return Estimate(train, evaluate, time)
 
@@ -64,11 +71,15 @@ def _training_seconds(artifact: Artifact) -> float:
     variant = variants.registry.get(artifact.variant)(artifact.problem, **artifact.options)
     macs = _macs(variant, {})
     images = dataset.length("train") * protocol["epochs"]
-    return _LAUNCH_SECONDS + images * macs * _TRAINING_FACTOR / _MACS_PER_SECOND
+    return _LAUNCH_SECONDS + float(images * macs) * _TRAINING_FACTOR / _MACS_PER_SECOND
 
 
 def _test_images(cell: Cell) -> int:
-    return cell.inputs if cell.training is None else open_dataset(cell.dataset, cell.dataset.places).length("test")
+    return (
+        cell.inputs
+        if cell.training is None
+        else open_dataset(cell.dataset, cell.dataset.places).length("test")
+    )
 
 
 def _call_seconds(cell: Cell) -> float:

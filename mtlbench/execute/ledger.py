@@ -93,7 +93,9 @@ class LaunchLedger:
     def fail(self, cell: Cell, kind: str, reason: str) -> None:
         """Record that a launch could not even start."""
         launch_id = f"{cell.id}-{kind}-0-none"
-        self._append(self._identity(cell, kind, 0, None) | {"launch_id": launch_id} | _flat({"error": reason}))
+        self._append(
+            self._identity(cell, kind, 0, None) | {"launch_id": launch_id} | _flat({"error": reason})
+        )
 
     def _identity(
         self, cell: Cell, kind: str, block: int, weights: Sequence[StoredArtifact] | None
@@ -146,4 +148,9 @@ def _flat(result: dict[str, Any]) -> dict[str, Any]:
     if "error" in result:
         return {"status": "failed", "reason": result["error"]}
     environment = result.pop("environment", {})
-    return {"status": "ok", "reason": None, **result, **{f"environment.{k}": v for k, v in environment.items()}}
+    return {
+        "status": "ok",
+        "reason": None,
+        **result,
+        **{f"environment.{k}": v for k, v in environment.items()},
+    }

@@ -149,4 +149,6 @@ def _failure(result: Mapping[str, Any] | None, code: int, log: Path) -> WorkerFa
     lines = log.read_text(errors="replace").strip().splitlines()
     how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
     last = f": {lines[-1]}" if lines else ""
-    return WorkerFailedError(f"the worker was {how}{last}" if code < 0 else f"the worker {how}{last}", where=str(log))
+    return WorkerFailedError(
+        f"the worker was {how}{last}" if code < 0 else f"the worker {how}{last}", where=str(log)
+    )

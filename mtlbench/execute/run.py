@@ -45,7 +45,9 @@ class Executor:
         observer: told of every job.
     """
 
-    def __init__(self, prepared: Prepared, ledger: LaunchLedger, cache: ArtifactCache, observer: Observer) -> None:
+    def __init__(
+        self, prepared: Prepared, ledger: LaunchLedger, cache: ArtifactCache, observer: Observer
+    ) -> None:
         self._prepared = prepared
         self._ledger = ledger
         self._cache = cache
@@ -137,7 +139,9 @@ class Executor:
     def _evaluate(self) -> None:
         cells = []
         for cell in self._runnable_cells():
-            failures = [self._failed[a.key] for a in self._prepared.artifacts[cell.id] if a.key in self._failed]
+            failures = [
+                self._failed[a.key] for a in self._prepared.artifacts[cell.id] if a.key in self._failed
+            ]
             if failures:
                 self._ledger.fail(cell, "evaluate", "artifact failed: " + failures[0])
             elif not self._ledger.is_done(cell, "evaluate", 0, self._weights(cell)):
@@ -206,7 +210,9 @@ class Executor:
         return file_lock(timing_lock_path(), shared=True, on_wait=self._say_waiting)
 
     def _say_waiting(self, holder: str) -> None:
-        self._observer.message(f"waiting: another mtlbench is using this machine ({holder or timing_lock_path()})")
+        self._observer.message(
+            f"waiting: another mtlbench is using this machine ({holder or timing_lock_path()})"
+        )
 
     def _workers(self, threads: int) -> ThreadPoolExecutor:
         """As many at once as have cores of their own."""
@@ -222,4 +228,3 @@ class Executor:
             for future in futures:
                 future.cancel()
             raise
-

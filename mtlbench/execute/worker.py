@@ -52,7 +52,7 @@ def main() -> int:
         what = f"{error.where}: {error.what}" if error.where else error.what
         channel.send("result", result={"error": what, "fix": error.fix, "exit_code": error.exit_code})
         return error.exit_code
-    except Exception as error:  # noqa: BLE001  # whatever a third-party variant raises is this cell's failure
+    except Exception as error:  # whatever a third-party variant raises is this cell's failure
         traceback.print_exc()
         channel.send("result", result={"error": f"{type(error).__name__}: {error}"})
         return 4

@@ -45,6 +45,10 @@ class Head(nn.Module, Component):
         """Feature maps, each [B, in_channels[i], H / strides[i], W / strides[i]], to [B, out_channels, H, W]."""
 
     @abstractmethod
+    def start_from(self, value: float) -> None:
+        """Make the untrained head predict about `value` everywhere."""
+
+    @abstractmethod
     def units(self) -> list[CostUnit]:
         """Closed-form cost of `forward`, ids starting with `head.`."""
 

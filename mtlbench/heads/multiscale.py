@@ -89,6 +89,11 @@ class MultiScaleHead(Head):
             fused = step(_resize(fused, grid))
         return _resize(self.predict(fused), self.size)
 
+    def start_from(self, value: float) -> None:
+        """Set the bias of the last layer."""
+        assert self.predict.bias is not None  # noqa: S101  # it is created with one
+        nn.init.constant_(self.predict.bias, value)
+
     def units(self) -> list[CostUnit]:
         """MACs per image of each projection, each refining step, and the prediction."""
         width = self.options.width

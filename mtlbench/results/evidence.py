@@ -42,8 +42,8 @@ class Evidence:
     @property
     def any_launch(self) -> Launch | None:
         """A launch that names identity and environment, timings first."""
-        last = list(self.timings.values())[-1:]
-        return (last or [self.evaluation] or self.failures)[0]
+        known = [*self.failures, *filter(None, [self.evaluation]), *self.timings.values()]
+        return known[-1] if known else None
 
     @cached_property
     def tasks(self) -> dict[str, Task]:

@@ -66,7 +66,9 @@ def find_suite(name: str) -> Path:
         return path
     shipped = shipped_suites()
     if name not in shipped:
-        raise SuiteError("no such file, and no shipped suite of that name", where=name, fix=did_you_mean(name, shipped))
+        raise SuiteError(
+            "no such file, and no shipped suite of that name", where=name, fix=did_you_mean(name, shipped)
+        )
     return shipped[name]
 
 
@@ -91,7 +93,9 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> LoadedSuite:
     check = _Checker(document)
     _check_tasks(document, suite)
     loaded_variants = tuple(
-        LoadedVariant(check.named(variants.registry, ref, ("variants", i)), _axes(document, ref, ("variants", i)))
+        LoadedVariant(
+            check.named(variants.registry, ref, ("variants", i)), _axes(document, ref, ("variants", i))
+        )
         for i, ref in enumerate(suite.variants)
     )
     return LoadedSuite(
@@ -129,7 +133,9 @@ class _Checker:
         except UnknownNameError as error:
             raise unknown_name(self._document, (*path, "name"), error) from error
         except UsageError as error:
-            raise SuiteError(error.what, where=self._document.where((*path, "name")), fix=error.fix) from error
+            raise SuiteError(
+                error.what, where=self._document.where((*path, "name")), fix=error.fix
+            ) from error
         return component
 
 

@@ -189,7 +189,9 @@ def _matrix(suite: LoadedSuite) -> Iterator[Cell]:
             yield replace(cell, unsupported=reason or _refusal(cell))
 
 
-def _problem(dataset: Named, encoder: Named, head: Named, task_set: str | list[str]) -> tuple[Problem, str | None]:
+def _problem(
+    dataset: Named, encoder: Named, head: Named, task_set: str | list[str]
+) -> tuple[Problem, str | None]:
     """The problem of one product of the matrix, and why the dataset cannot pose it."""
     offered = data.registry.get(dataset.name).tasks(dict(dataset.options))
     names = list(offered) if task_set == "all" else list(task_set)

@@ -46,6 +46,15 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+def _task_sets(value: Any) -> Any:
+    """One set, or a list of sets, as a list of sets."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(item, str) and item != "all" for item in value):
+        return [value]
+    return value
+
+
 Ref = Annotated[ComponentRef, BeforeValidator(_named)]
 Variants = Annotated[list[Annotated[VariantRef, BeforeValidator(_named)]], BeforeValidator(_listed)]
 Refs = Annotated[list[Ref], BeforeValidator(_listed)]
@@ -57,11 +66,17 @@ class Hardware(BaseModel):
 
     model_config = _STRICT
 
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
-    threads: int = Field(1, ge=1, le=1024, description="intra-op threads; two beside any other job can be 100x slower")
-    precision: Literal["fp32"] = Field("fp32", description="number format of weights and activations")
-    runtime: Literal["eager"] = Field("eager", description="how the network is executed")
-    batch: int = Field(1, ge=1, le=4096, description="images per call; batch 1 and batch N are different cells")
+    device: str = Field(
+        default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`"
+    )
+    threads: int = Field(
+        default=1, ge=1, le=1024, description="intra-op threads; two beside any other job can be 100x slower"
+    )
+    precision: Literal["fp32"] = Field(default="fp32", description="number format of weights and activations")
+    runtime: Literal["eager"] = Field(default="eager", description="how the network is executed")
+    batch: int = Field(
+        default=1, ge=1, le=4096, description="images per call; batch 1 and batch N are different cells"
+    )
 
     @property
     def label(self) -> str:
@@ -74,17 +89,33 @@ class Measure(BaseModel):
 
     model_config = _STRICT
 
-    inputs: int = Field(16, ge=1, description="test calls that are timed, each issued equally often (a call = a batch)")
-    rounds: int = Field(5, ge=5, description="repeats of every input per launch; the floor is taken over them")
-    launches: int = Field(6, ge=1, description="fresh processes per cell, one per block; 6 give a 95 % interval")
-    order: Literal["shuffled", "abba"] = Field("shuffled", description="order of a group's members within blocks")
-    max_seconds: float = Field(20.0, gt=0, description="bound on the timed part of one launch")
-    warmup_max_seconds: float = Field(10.0, gt=0, description="bound on warming up in one launch")
-    energy: str = Field("auto", description="meter: `auto`, `none`, or a name from `mtlbench ls meters`")
-    energy_min_seconds: float = Field(5.0, gt=0, description="shortest energy window, where there is a meter")
-    energy_required: bool = Field(False, description="refuse a machine without a meter (exit code 5)")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples of quality intervals")
-    crosscheck: bool = Field(True, description="count each static network with fvcore and ptflops too")
+    inputs: int = Field(
+        default=16,
+        ge=1,
+        description="test calls that are timed, each issued equally often (a call = a batch)",
+    )
+    rounds: int = Field(
+        default=5, ge=5, description="repeats of every input per launch; the floor is taken over them"
+    )
+    launches: int = Field(
+        default=6, ge=1, description="fresh processes per cell, one per block; 6 give a 95 % interval"
+    )
+    order: Literal["shuffled", "abba"] = Field(
+        default="shuffled", description="order of a group's members within blocks"
+    )
+    max_seconds: float = Field(default=20.0, gt=0, description="bound on the timed part of one launch")
+    warmup_max_seconds: float = Field(default=10.0, gt=0, description="bound on warming up in one launch")
+    energy: str = Field(
+        default="auto", description="meter: `auto`, `none`, or a name from `mtlbench ls meters`"
+    )
+    energy_min_seconds: float = Field(
+        default=5.0, gt=0, description="shortest energy window, where there is a meter"
+    )
+    energy_required: bool = Field(default=False, description="refuse a machine without a meter (exit code 5)")
+    resamples: int = Field(default=1000, ge=100, description="bootstrap resamples of quality intervals")
+    crosscheck: bool = Field(
+        default=True, description="count each static network with fvcore and ptflops too"
+    )
 
 
 class Suite(BaseModel):
@@ -92,32 +123,34 @@ class Suite(BaseModel):
 
     model_config = _STRICT
 
-    suite: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="name; also the default output folder")
-    description: str = Field("", description="one or two sentences, shown in reports")
+    suite: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="name; also the default output folder"
+    )
+    description: str = Field(default="", description="one or two sentences, shown in reports")
     datasets: Refs = Field(min_length=1, description="datasets; each takes `size: [height, width]`")
-    tasks: Annotated[list[TaskSet], BeforeValidator(lambda value: _task_sets(value))] = Field(
-        default_factory=lambda: ["all"],
+    tasks: Annotated[list[TaskSet], BeforeValidator(_task_sets)] = Field(
+        default=["all"],
         min_length=1,
         description="task sets: `all` (what a dataset has), one list of names, or a list of such sets",
     )
     encoders: Refs = Field(min_length=1, description="encoders")
-    head: Ref = Field(ComponentRef(name="multiscale"), description="head of every task")
+    head: Ref = Field(default=ComponentRef(name="multiscale"), description="head of every task")
     variants: Variants = Field(min_length=1, description="variants, with the points of their axes")
     hardware: Annotated[list[Hardware], BeforeValidator(_listed)] = Field(
-        default_factory=lambda: [Hardware()], min_length=1, description="ways to run"
+        default=[Hardware()], min_length=1, description="ways to run"
     )
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(_listed)] = Field(
-        default_factory=lambda: [0], min_length=1, description="seeds of initialisation and training"
+        default=[0], min_length=1, description="seeds of initialisation and training"
     )
     baselines: list[str] = Field(
-        default_factory=lambda: ["single_task"],
+        default=["single_task"],
         description="variants that the plan adds where they are missing, so that savings and delta-m exist",
     )
     training: Literal["random"] | TrainingProtocol = Field(
-        default_factory=TrainingProtocol,
+        default=TrainingProtocol(),
         description="training protocol; `random` = untrained weights, cost and time only",
     )
-    measure: Measure = Field(default_factory=Measure, description="what is measured and for how long")
+    measure: Measure = Field(default=Measure(), description="what is measured and for how long")
 
     @field_validator("seeds", "tasks")
     @classmethod
@@ -125,12 +158,3 @@ class Suite(BaseModel):
         if any(item in value[:i] for i, item in enumerate(value)):
             raise ValueError("holds the same value twice")
         return value
-
-
-def _task_sets(value: Any) -> Any:
-    """One set, or a list of sets, as a list of sets."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list) and value and all(isinstance(item, str) and item != "all" for item in value):
-        return [value]
-    return value

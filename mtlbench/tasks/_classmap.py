@@ -29,7 +29,7 @@ class ClassMapOptions(Options):
             ignore.
     """
 
-    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=IGNORE)]
+    classes: Annotated[tuple[str, ...], Field(strict=False, min_length=2, max_length=IGNORE)]
 
 
 class ClassMapTask(Task):

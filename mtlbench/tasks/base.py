@@ -41,11 +41,14 @@ class Task(Component, ABC):
         primary: the metric that enters delta-m.
         directions: for each metric, whether higher or lower is better.
         loss_weight: the default weight of the task's loss in multi-task training.
+        initial_output: what an untrained head should predict everywhere, so that training need not first find the
+            scale of the labels (metres are far from zero).
     """
 
     primary: ClassVar[str]
     directions: ClassVar[Mapping[str, Direction]]
     loss_weight: ClassVar[float] = 1.0
+    initial_output: ClassVar[float] = 0.0
 
     def __init__(self, **options: Any) -> None:
         self.options = self.Options.model_validate(options)

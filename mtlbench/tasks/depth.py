@@ -37,6 +37,7 @@ class Depth(Task):
         "delta1": "higher",
     }
     loss_weight = 1.0
+    initial_output = 2.5  # metres, about the depth of a room
 
     @property
     def channels(self) -> int:

@@ -91,7 +91,9 @@ def modes_agree(case: Case) -> None:
         expected, trace = _call(runnable, case.images)
         for mode in case.variant.modes[1:]:
             found, _ = _call(first.configure(point, mode=mode), case.images, trace)
-            _require_equal(found, expected, f"mode {mode!r} differs from {case.variant.modes[0]!r} at {dict(point)}")
+            _require_equal(
+                found, expected, f"mode {mode!r} differs from {case.variant.modes[0]!r} at {dict(point)}"
+            )
 
 
 def samples_are_independent(case: Case) -> None:
@@ -171,7 +173,9 @@ def traces_sum_to_the_batch(case: Case) -> None:
             _, alone = _call(runnable, case.images[i : i + 1])
             found = alone.nominal_macs(units)[0]
             if abs(found - expected) > _TOLERANCE * expected:
-                raise ConformanceError(f"sample {i} at {dict(point)}: {expected:.0f} MACs in the batch, {found:.0f} alone")
+                raise ConformanceError(
+                    f"sample {i} at {dict(point)}: {expected:.0f} MACs in the batch, {found:.0f} alone"
+                )
 
 
 def counted_decisions_made_the_prediction(case: Case) -> None:
@@ -286,7 +290,9 @@ def _state(runnable: Runnable) -> dict[str, Any]:
     return {
         "modes": [module.training for module in modules],
         "hooks": [
-            len(getattr(module, name)) for module in modules for name in ("_forward_hooks", "_forward_pre_hooks")
+            len(getattr(module, name))
+            for module in modules
+            for name in ("_forward_hooks", "_forward_pre_hooks")
         ],
         "gradients": [(p.requires_grad, p.grad is None) for p in parameters],
         "weights": [float(p.detach().double().sum()) for p in parameters],

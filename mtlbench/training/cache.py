@@ -93,7 +93,9 @@ class ArtifactCache:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def store(self, artifact: Artifact, state: Mapping[str, Tensor], record: Mapping[str, Any]) -> StoredArtifact:
+    def store(
+        self, artifact: Artifact, state: Mapping[str, Tensor], record: Mapping[str, Any]
+    ) -> StoredArtifact:
         """Write weights and record, then publish both with one rename."""
         from safetensors.torch import save
 
@@ -103,7 +105,11 @@ class ArtifactCache:
         for leftover in folder.iterdir():
             leftover.unlink()
         (folder / _WEIGHTS).write_bytes(content)
-        full = {"key": artifact.key, "specification": artifact.specification(), "weights_sha256": weights_hash}
+        full = {
+            "key": artifact.key,
+            "specification": artifact.specification(),
+            "weights_sha256": weights_hash,
+        }
         (folder / _RECORD).write_text(json.dumps(full | dict(record), indent=1))
         self.forget(artifact.key)
         os.replace(folder, self.root / artifact.key)

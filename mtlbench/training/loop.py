@@ -122,7 +122,9 @@ class _Run:
         self.best_epoch = 0
         self.best_state: dict[str, Tensor] | None = None
 
-    def train_epoch(self, epoch: int, batches: Iterator[tuple[Tensor, Mapping[str, Tensor]]]) -> dict[str, float]:
+    def train_epoch(
+        self, epoch: int, batches: Iterator[tuple[Tensor, Mapping[str, Tensor]]]
+    ) -> dict[str, float]:
         self.network.train()
         total = 0.0
         for i, (images, labels) in enumerate(batches):
@@ -149,7 +151,9 @@ class _Run:
         self.optimizer.step()
         return loss.item()
 
-    def validate_epoch(self, epoch: int, split: LoadedSplit, normalise: Callable[..., Tensor]) -> dict[str, float]:
+    def validate_epoch(
+        self, epoch: int, split: LoadedSplit, normalise: Callable[..., Tensor]
+    ) -> dict[str, float]:
         self.network.eval()
         metrics = validate(
             lambda x: self.recipe.predict(self.network, x), split, self.tasks, self.protocol.batch, normalise
@@ -208,11 +212,12 @@ def learning_rate(step: int, total_steps: int, protocol: TrainingProtocol) -> fl
 
 def _parameter_groups(network: nn.Module, weighting: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices and filters only: not on biases, norms, embeddings or loss weights."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        embedding = "position" in name or "token" in name
+        embedding = "pos_embed" in name or "token" in name
         (plain if parameter.ndim <= 1 or embedding else decayed).append(parameter)
     plain.extend(weighting.parameters())
     return [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]

@@ -17,19 +17,31 @@ TRAINING_VERSION = 1
 class TrainingProtocol(Options):
     """AdamW with linear warm-up and cosine decay; the best validation epoch is kept."""
 
-    epochs: int = Field(20, ge=1, description="passes over the training split")
-    batch: int = Field(16, ge=1, description="images per step")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    min_lr_share: float = Field(0.01, ge=0, le=1, description="share of the peak rate left at the end")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's; none on biases, norms and embeddings")
-    warmup_share: float = Field(0.1, ge=0, lt=1, description="share of all steps with linear warm-up")
-    clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    weighting: Literal["fixed", "uncertainty"] = Field("fixed", description="how task losses are weighted")
+    epochs: int = Field(default=20, ge=1, description="passes over the training split")
+    batch: int = Field(default=16, ge=1, description="images per step")
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    min_lr_share: float = Field(
+        default=0.01, ge=0, le=1, description="share of the peak rate left at the end"
+    )
+    weight_decay: float = Field(
+        default=0.05, ge=0, description="AdamW's; none on biases, norms and embeddings"
+    )
+    warmup_share: float = Field(default=0.1, ge=0, lt=1, description="share of all steps with linear warm-up")
+    clip: float = Field(default=1.0, gt=0, description="largest gradient norm")
+    weighting: Literal["fixed", "uncertainty"] = Field(
+        default="fixed", description="how task losses are weighted"
+    )
     task_weights: dict[str, float] = Field(
         default_factory=dict, description="fixed weights by task; a task left out takes its own default"
     )
-    flip: float = Field(0.5, ge=0, le=1, description="probability of mirroring a training image and its labels")
-    shift: float = Field(0.0, ge=0, le=0.5, description="largest random shift, as a share of the image side")
-    jitter: float = Field(0.2, ge=0, lt=1, description="largest relative change of brightness and contrast")
-    eval_every: int = Field(1, ge=1, description="epochs between validations")
-    threads: int = Field(1, ge=1, description="threads of one training process; weights depend on it")
+    flip: float = Field(
+        default=0.5, ge=0, le=1, description="probability of mirroring a training image and its labels"
+    )
+    shift: float = Field(
+        default=0.0, ge=0, le=0.5, description="largest random shift, as a share of the image side"
+    )
+    jitter: float = Field(
+        default=0.2, ge=0, lt=1, description="largest relative change of brightness and contrast"
+    )
+    eval_every: int = Field(default=1, ge=1, description="epochs between validations")
+    threads: int = Field(default=1, ge=1, description="threads of one training process; weights depend on it")

@@ -19,7 +19,11 @@ Predict = Callable[[Tensor], Mapping[str, Tensor]]
 
 
 def validate(
-    predict: Predict, split: LoadedSplit, tasks: Mapping[str, Task], batch: int, normalise: Callable[..., Tensor]
+    predict: Predict,
+    split: LoadedSplit,
+    tasks: Mapping[str, Task],
+    batch: int,
+    normalise: Callable[..., Tensor],
 ) -> dict[str, dict[str, float]]:
     """Pooled metrics of every task over a split: by task, by metric."""
     sums: dict[str, NDArray[np.float64]] = {}

@@ -34,7 +34,9 @@ class UncertaintyWeighting(nn.Module):
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Scalar total of scalar losses."""
-        terms = [torch.exp(-self.log_variance[n]) * loss + self.log_variance[n] / 2 for n, loss in losses.items()]
+        terms = [
+            torch.exp(-self.log_variance[n]) * loss + self.log_variance[n] / 2 for n, loss in losses.items()
+        ]
         return torch.stack(terms).sum()
 
 

@@ -4,5 +4,9 @@ from mtlbench.variants.base import Axis, Provenance, Runnable, Trace, Variant, r
 
 __all__ = ["Axis", "Provenance", "Runnable", "Trace", "Variant", "registry"]
 
-registry.add("single_task", "mtlbench.variants.single_task:SingleTask", "one dense network per task, run in turn")
-registry.add("static_mtl", "mtlbench.variants.static_mtl:StaticMTL", "one shared dense encoder, one head per task")
+registry.add(
+    "single_task", "mtlbench.variants.single_task:SingleTask", "one dense network per task, run in turn"
+)
+registry.add(
+    "static_mtl", "mtlbench.variants.static_mtl:StaticMTL", "one shared dense encoder, one head per task"
+)

@@ -101,7 +101,9 @@ class Trace:
         for unit in units:
             if unit.id in active:
                 shares = active[unit.id].tolist()
-                per_sample = [total + share * unit.macs for total, share in zip(per_sample, shares, strict=True)]
+                per_sample = [
+                    total + share * unit.macs for total, share in zip(per_sample, shares, strict=True)
+                ]
         return per_sample
 
 
@@ -126,8 +128,8 @@ class Runnable(ABC):
             Predictions by task, each [B, C, H, W], and the trace of this call.
         """
 
-    def reset(self) -> None:
-        """Forget the state of a stream. Runnables without state need not care."""
+    def reset(self) -> None:  # noqa: B027  # most runnables have no state, and need not care
+        """Forget the state of a stream."""
 
     @abstractmethod
     def units(self) -> list[CostUnit]:

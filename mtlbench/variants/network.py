@@ -30,13 +30,15 @@ class DenseNetwork(nn.Module):
         self.heads = nn.ModuleDict()
         for spec in problem.tasks:
             task = tasks.registry.get(spec.name)(**spec.options)
-            self.heads[spec.name] = head_class(
+            head = head_class(
                 problem.size,
                 self.encoder.channels,
                 self.encoder.strides,
                 task.channels,
                 **problem.head.options,
             )
+            head.start_from(task.initial_output)
+            self.heads[spec.name] = head
 
     def forward(self, x: Tensor, names: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Normalised images [B, 3, H, W] to predictions [B, C, H, W] of the named tasks (all by default)."""
@@ -100,7 +102,9 @@ class DenseRunnable(Runnable):
         if len(self._runs) == 1:
             network, names = self._runs[0]
             return network.units(names)
-        return [unit.prefixed("+".join(names)) for network, names in self._runs for unit in network.units(names)]
+        return [
+            unit.prefixed("+".join(names)) for network, names in self._runs for unit in network.units(names)
+        ]
 
     def networks(self) -> list[nn.Module]:
         """The networks."""

@@ -35,7 +35,8 @@ class SingleTask(Variant):
         A static network of one task is the same thing, so it is the same artifact and is trained once.
         """
         return tuple(
-            Artifact(StaticMTL.name, "dense", self.problem.only(name), source) for name in self.problem.task_names
+            Artifact(StaticMTL.name, "dense", self.problem.only(name), source)
+            for name in self.problem.task_names
         )
 
     def recipe(self, artifact: Artifact) -> Recipe:
@@ -46,7 +47,7 @@ class SingleTask(Variant):
         """One dense network per task."""
         from mtlbench.variants.network import build_dense
 
-        states = weights or [None] * len(self.problem.tasks)
+        states: Sequence[Mapping[str, Tensor] | None] = weights or [None] * len(self.problem.tasks)
         self._networks = {
             name: build_dense(self.problem.only(name), seed, state)
             for name, state in zip(self.problem.task_names, states, strict=True)

@@ -6,10 +6,8 @@ from typing import ClassVar
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from mtlbench import variants
-from mtlbench.cost.units import CostUnit
 from mtlbench.testing import CHECKS, Case, ConformanceError
 from mtlbench.variants.base import Axis, Runnable, Trace
 from mtlbench.variants.static_mtl import StaticMTL
@@ -107,7 +105,7 @@ class _ForgetsItsPolicy(_Wrapped):
 
 class _CountsBatchMeans(_Wrapped):
     def __call__(self, x, decisions=None):
-        predictions, trace = self.inner(x)
+        predictions, _ = self.inner(x)
         share = torch.full((x.shape[0],), 1.0 / x.shape[0])
         return predictions, Trace(x.shape[0], {"encoder.stem": share})
 
@@ -188,7 +186,5 @@ def test_a_waiver_lifts_the_check_it_is_about():
 
 def test_units_of_single_task_networks_are_distinct():
     variant = Case.small(variants.registry.get("single_task")).build()
-    units: list[CostUnit] = variant.configure({}).units()
+    units = variant.configure({}).units()
     assert len({unit.id for unit in units}) == len(units)
-    assert isinstance(variant.configure({}).networks()[0], nn.Module)
-    assert isinstance(Tensor(), Tensor)

@@ -40,14 +40,14 @@ class ScenesOptions(component.Options):
         complexity: lowest and highest complexity of a room, within [0, 1].
     """
 
-    size: tuple[Side, Side] = (96, 96)
+    size: component.Row[tuple[Side, Side]] = (96, 96)
     train: Count = 512
     val: Count = 64
     test: Count = 128
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     clip_length: Annotated[int, Field(ge=1)] = 1
     cut: bool = False
-    complexity: tuple[Share, Share] = (0.0, 1.0)
+    complexity: component.Row[tuple[Share, Share]] = (0.0, 1.0)
 
     @model_validator(mode="after")
     def _consistent(self) -> ScenesOptions:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate_job"]
 
+
 def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Predict on the test split (on the timed inputs alone where weights are untrained).
 
@@ -103,7 +104,9 @@ class _Ledger:
         height, width = self.cell.problem.size
         result = {}
         for name, task in self.cell.tasks.items():
-            labels = [s.labels[name] if name in s.labels else task.empty_label(height, width) for s in samples]
+            labels = [
+                s.labels[name] if name in s.labels else task.empty_label(height, width) for s in samples
+            ]
             result[name] = task.statistics(predictions[name], np.stack(labels))
         return result
 
@@ -126,16 +129,20 @@ class _Ledger:
         for name in ("macs_executed", "macs_nominal", "macs_policy"):
             column = np.array([row[name] for row in self.rows])
             values[name] = float(column.mean())
-            values[f"{name}_p50"], values[f"{name}_p95"] = (float(q) for q in np.quantile(column, [0.5, 0.95]))
+            values[f"{name}_p50"], values[f"{name}_p95"] = (
+                float(q) for q in np.quantile(column, [0.5, 0.95])
+            )
         return values | self._quality()
 
     def _quality(self) -> dict[str, float]:
         if not self.trained:
             return {}
-        quality = {}
+        quality: dict[str, float] = {}
         for name, task in self.cell.tasks.items():
             sums = np.sum([row[f"statistics.{name}"] for row in self.rows], axis=0)
-            quality |= {f"metric.{name}.{metric}": float(value) for metric, value in task.metrics(sums).items()}
+            quality |= {
+                f"metric.{name}.{metric}": float(value) for metric, value in task.metrics(sums).items()
+            }
         return quality
 
 

@@ -1,0 +1,131 @@
+"""Kills, Ctrl-C, locks: the journal stays readable, nothing is lost but the launch in flight, nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+from tiny import command, write_suite
+
+from mtlbench import load_results
+from mtlbench.execute.run import timing_lock_path
+from mtlbench.locks import file_lock
+from mtlbench.results.folder import RunFolder
+
+KILLS = int(os.environ.get("MTLBENCH_TEST_KILLS", "6"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kill_9_at_random_moments_loses_nothing_and_repeats_nothing(finished, tmp_path):
+    folder = tmp_path / "run"
+    environment = {"MTLBENCH_CACHE": str(tmp_path / "cache")}
+    arguments = ("run", finished.suite, "--out", folder, "--set", "measure.launches=4")
+    rng = random.Random(7)
+    seen: list[str] = []
+    for _ in range(KILLS):
+        process = command(*arguments, **environment)
+        time.sleep(rng.uniform(1.0, 9.0))
+        process.kill()
+        process.communicate()
+        recorded = [launch["launch_id"] for launch in RunFolder(folder).launches()]
+        assert recorded[: len(seen)] == seen
+        seen = recorded
+    process = command(*arguments, **environment)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    counts = Counter(launch["launch_id"] for launch in RunFolder(folder).launches())
+    assert set(counts.values()) == {1}
+    assert len(counts) == 2 + 2 * 4
+    table = load_results(folder)
+    columns = [name for name in table.columns if name.startswith(("metric.", "delta_m", "macs_"))]
+    assert set(table["status"]) == {"ok"}
+    for name in columns:
+        assert list(table[name].astype(str)) == list(finished.result.table[name].astype(str)), name
+
+
+def test_ctrl_c_ends_the_workers_and_exits_130(finished, tmp_path):
+    folder = tmp_path / "run"
+    process = command("run", finished.suite, "--out", folder, "--set", "measure.launches=50")
+    worker = _wait_for_worker(process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert not _is_alive(worker)
+    assert all(launch["status"] == "ok" for launch in RunFolder(folder).launches())
+    assert (folder / "cells.csv").exists()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="parent-death signals are Linux's")
+def test_a_killed_run_leaves_no_worker_behind(finished, tmp_path):
+    process = command("run", finished.suite, "--out", tmp_path / "run", "--set", "measure.launches=50")
+    worker = _wait_for_worker(process)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 5
+    while _is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _is_alive(worker)
+
+
+def test_a_second_mtlbench_waits_for_the_timing_lock(finished, tmp_path):
+    folder = tmp_path / "run"
+    arguments = ("run", finished.suite, "--out", folder, "--set", "measure.launches=1")
+    with file_lock(timing_lock_path()):
+        process = command(*arguments)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=12)
+        assert not [launch for launch in RunFolder(folder).launches() if launch["kind"] == "time"]
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert f"waiting: another mtlbench is using this machine (pid {os.getpid()})" in output
+
+
+def test_two_writers_of_one_folder_are_refused(finished):
+    with file_lock(RunFolder(finished.result.folder).lock):
+        process = command("run", finished.suite, "--out", finished.result.folder)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "is writing this run folder" in errors
+
+
+def test_a_worker_that_dies_is_a_failed_cell_not_a_crash(tmp_path, finished):
+    folder = tmp_path / "run"
+    process = command("run", finished.suite, "--out", folder, "--set", "measure.launches=2")
+    worker = _wait_for_worker(process)
+    worker.kill()
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 4, errors
+    assert "killed by signal 9" in output
+    again = command("run", finished.suite, "--out", folder, "--set", "measure.launches=2")
+    output, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, output + errors
+    assert set(load_results(folder)["status"]) == {"ok"}
+
+
+def _wait_for_worker(process: subprocess.Popen[str]) -> psutil.Process:
+    """The first worker that has lived long enough to be at work."""
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in parent.children():
+            if time.time() - child.create_time() > 0.7:
+                return child
+        time.sleep(0.05)
+    raise AssertionError("no worker was started")
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_the_suite_of_these_tests_is_written_where_it_is_read(tmp_path):
+    assert write_suite(tmp_path).exists()
