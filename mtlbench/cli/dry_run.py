@@ -32,10 +32,11 @@ def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> 
     cells = {cell.id: cell for cell in prepared.plan.cells}
     measure = prepared.plan.suite.suite.measure
     estimate = estimate_seconds(missing, left.evaluations, left.timings, cells, measure)
+    counts = f"{len(missing)} trainings, {len(left.evaluations)} evaluations"
+    parts = [("training", estimate.train), ("evaluation", estimate.evaluate), ("timing", estimate.time)]
+    console.print(f"to do: {counts}, {sum(left.timings.values())} timed launches", highlight=False)
     console.print(
-        f"to do: {len(missing)} trainings, {len(left.evaluations)} evaluations, "
-        f"{sum(left.timings.values())} timed launches; roughly {_minutes(estimate.total)} (training {_minutes(estimate.train)}, evaluation "
-        f"{_minutes(estimate.evaluate)}, timing {_minutes(estimate.time)})",
+        f"roughly {_minutes(estimate.total)}: " + ", ".join(f"{name} {_minutes(s)}" for name, s in parts),
         highlight=False,
     )
 

@@ -141,7 +141,6 @@ def test_samples_say_process_block_and_position_and_members_alternate(finished):
     assert issued.nunique() == 1
     in_order = [launch["cell_id"] for launch in timings]
     assert set(in_order[:2]) == set(in_order[2:]) == set(in_order)
-    )
 
 
 def test_the_worker_had_the_settings_that_the_record_shows(finished):
