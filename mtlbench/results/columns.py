@@ -45,16 +45,26 @@ CODES = {
 """Warnings that arise when cells are put side by side: code and what to do."""
 
 
+_ENDS = (".ci_low", ".ci_high")
+
+
 def ordered_columns(names: Iterable[str]) -> list[str]:
     """Names in the order of the table; an interval follows its value, unknown names come last."""
-    present = list(dict.fromkeys(names))
-    ordered: list[str] = []
-    for pattern in _ORDER:
-        stem = pattern.removesuffix("*")
-        ordered += [
-            name
-            for name in present
-            if name not in ordered
-            and (name == pattern or name.startswith(f"{pattern}.ci_") or (pattern != stem and name.startswith(stem)))
-        ]
-    return ordered + [name for name in present if name not in ordered]
+    present = dict.fromkeys(names)
+    values = dict.fromkeys(_value_of(name) for name in present)
+    known = [value for pattern in _ORDER for value in values if _matches(value, pattern)]
+    return [
+        name
+        for value in dict.fromkeys([*known, *values])
+        for name in (value, *(value + end for end in _ENDS))
+        if name in present
+    ]
+
+
+def _value_of(name: str) -> str:
+    """The column that an interval belongs to."""
+    return next((name.removesuffix(end) for end in _ENDS if name.endswith(end)), name)
+
+
+def _matches(value: str, pattern: str) -> bool:
+    return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern

@@ -1,0 +1,84 @@
+"""The order of launches, and locks between processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtlbench.execute.schedule import block_order
+from mtlbench.locks import file_lock, try_lock
+
+MEMBERS = ["a", "b", "c"]
+
+
+@given(block=st.integers(0, 50), order=st.sampled_from(["shuffled", "abba"]), group=st.text(max_size=5))
+def test_a_block_launches_every_member_once(block, order, group):
+    assert sorted(block_order(MEMBERS, block, order, group)) == MEMBERS
+    assert block_order(MEMBERS, block, order, group) == block_order(MEMBERS, block, order, group)
+
+
+def test_abba_runs_every_second_block_backwards():
+    orders = [block_order(MEMBERS, block, "abba", "g") for block in range(4)]
+    assert orders == [MEMBERS, MEMBERS[::-1], MEMBERS, MEMBERS[::-1]]
+
+
+def test_shuffled_blocks_put_every_member_everywhere():
+    firsts = Counter(block_order(MEMBERS, block, "shuffled", "g")[0] for block in range(300))
+    assert set(firsts) == set(MEMBERS)
+    assert min(firsts.values()) > 60
+
+
+def _hold(path, shared, held, release):
+    with file_lock(path, shared=shared):
+        held.set()
+        release.wait(30)
+
+
+def _holder(path, shared=False):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(path, shared, held, release))
+    process.start()
+    assert held.wait(30)
+    return process, release
+
+
+def test_an_exclusive_lock_waits_and_says_for_whom(tmp_path):
+    path = tmp_path / "lock"
+    process, release = _holder(path)
+    said = []
+
+    def on_wait(holder):
+        said.append(holder)
+        release.set()
+
+    with file_lock(path, on_wait=on_wait):
+        assert said == [f"pid {process.pid}"]
+    process.join(30)
+
+
+def test_shared_holders_share_and_keep_an_exclusive_one_out(tmp_path):
+    path = tmp_path / "lock"
+    process, release = _holder(path, shared=True)
+    started = time.monotonic()
+    with file_lock(path, shared=True):
+        assert time.monotonic() - started < 5
+    with try_lock(path) as holder:
+        assert holder is not None
+    release.set()
+    process.join(30)
+    with try_lock(path) as holder:
+        assert holder is None
+
+
+def test_a_dead_holder_holds_nothing(tmp_path):
+    path = tmp_path / "lock"
+    process, _ = _holder(path)
+    process.kill()
+    process.join(30)
+    with try_lock(path) as holder:
+        assert holder is None
