@@ -248,6 +248,7 @@ _PROBES: dict[str, Callable[[Path], Value]] = {
     "mtlbench": _own_version,
     "torch": _version("torch"),
     "numpy": _version("numpy"),
+    "pillow": _version("pillow"),
     "torch_build": _torch(lambda torch: digest(torch.__config__.show(), 12)),
     "git_commit": _git_commit,
     "git_dirty": _git_dirty,
