@@ -164,7 +164,9 @@ def random_weights(table: pd.DataFrame) -> pd.DataFrame:
 def hostile(table: pd.DataFrame) -> pd.DataFrame:
     """Names, axis values and reasons that try to leave their place."""
     out = table.copy()
-    out["variant"] = out["variant"].replace({"adamtl": HOSTILE, "computation_sharing": r"$\frac{a}{ _b|`c`*"})
+    out["variant"] = out["variant"].replace(
+        {"adamtl": HOSTILE, "computation_sharing": r"$\frac{a}{$ _b|`c`*"}
+    )
     out["axis.keep_ratio"] = out["axis.keep_ratio"].map(
         lambda value: f'{value}"><img src=x onerror=alert(2)>'
     )

@@ -111,3 +111,9 @@ def test_one_seed_needs_no_seed_column_where_it_is_narrow(tmp_path: Path) -> Non
 def test_nothing_but_names_still_prints(tmp_path: Path) -> None:
     table = full_table(seeds=1)[["variant", "cell_id"]].assign(latency_ms=np.nan)
     assert "no cost was measured" in printed(fake_view(tmp_path, table), 80)
+
+
+def test_columns_that_only_name_are_not_missed(tmp_path: Path) -> None:
+    table = full_table(seeds=1).drop(columns=["axis.keep_ratio", "seed"])
+    (group,) = groups(fake_view(tmp_path, table))
+    assert compact(group).absent == ("No energy: RAPL cannot be read: permission denied.",)
