@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import partial
 
@@ -96,15 +97,12 @@ def test_one_seed_gives_the_same_weights():
 def test_an_interrupted_training_resumes_to_the_bit(tmp_path, stop_after):
     whole = run(PROTOCOL)
 
-    class Interrupted(Exception):
-        pass
-
     def interrupt(row):
         if row["epoch"] == stop_after:
-            raise Interrupted
+            raise KeyboardInterrupt
 
     checkpoint = tmp_path / "checkpoint.pt"
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         run(PROTOCOL, checkpoint=checkpoint, progress=interrupt)
     torch.manual_seed(99)
     recipe = Recipe()
@@ -134,7 +132,7 @@ def test_without_validation_the_last_epoch_is_kept():
 def test_the_rate_warms_up_and_decays():
     rates = [learning_rate(step, 100, PROTOCOL) for step in range(100)]
     assert rates[:10] == pytest.approx([0.05 * (i + 1) / 10 for i in range(10)])
-    assert all(a >= b for a, b in zip(rates[9:], rates[10:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[9:]))
     assert rates[-1] == pytest.approx(0.05 * 0.01, rel=0.1)
 
 
