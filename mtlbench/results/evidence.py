@@ -29,7 +29,8 @@ class Evidence:
         entry: the cell's entry in `run.json`.
         samples: the run's `samples` folder.
         evaluation: the last evaluation that succeeded, or None.
-        timings: by block, the launches that succeeded under the same specification, weights and code as the last.
+        timings: by block, the launches that succeeded with the evaluation's weights, data and code, under the same
+            settings as the last of them.
         failures: launches that failed after the last success of their kind.
     """
 
@@ -106,7 +107,13 @@ def _evidence(entry: Mapping[str, Any], samples: Path, launches: Iterable[Launch
             evidence.evaluation = launch
         else:
             timings.append(launch)
-    if timings:
-        current = timings[-1]["reuse_key"]
-        evidence.timings = {launch["block"]: launch for launch in timings if launch["reuse_key"] == current}
+    same = [launch for launch in timings if _origin(launch) == _origin(evidence.evaluation)]
+    if same:
+        current = same[-1]["reuse_key"]
+        evidence.timings = {launch["block"]: launch for launch in same if launch["reuse_key"] == current}
     return evidence
+
+
+def _origin(launch: Launch | None) -> tuple[Any, ...]:
+    """What a row's launches must share: the same weights, data and code."""
+    return () if launch is None else tuple(launch.get(name) for name in ("weights_hash", "data_hash", "code_version"))

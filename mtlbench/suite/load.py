@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from mtlbench import data, encoders, heads, tasks, variants
 from mtlbench.component import Component
 from mtlbench.errors import SuiteError, UnknownNameError, UsageError, did_you_mean
+from mtlbench.measure import energy
 from mtlbench.registry import Registry
 from mtlbench.suite.include import load, shipped_suites
 from mtlbench.suite.overrides import apply_override
@@ -92,6 +93,8 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> LoadedSuite:
         raise_validation(document, error, Suite)
     check = _Checker(document)
     _check_tasks(document, suite)
+    if suite.measure.energy != "auto":
+        check.component(energy.registry, suite.measure.energy, ("measure", "energy"))
     loaded_variants = tuple(
         LoadedVariant(
             check.named(variants.registry, ref, ("variants", i)), _axes(document, ref, ("variants", i))
@@ -120,22 +123,20 @@ class _Checker:
         return tuple(self.named(registry, ref, (key, i)) for i, ref in enumerate(refs))
 
     def named(self, registry: Registry[Any], ref: ComponentRef, path: tuple[str | int, ...]) -> Named:
-        component = self._component(registry, ref.name, path)
+        component = self.component(registry, ref.name, (*path, "name"))
         try:
             return Named(ref.name, component.resolve(ref.options), component.places(ref.options))
         except ValidationError as error:
             options: type[BaseModel] = component.Options
             raise_validation(self._document, error, options, prefix=path, also_known=("name", "axes"))
 
-    def _component(self, registry: Registry[Any], name: str, path: tuple[str | int, ...]) -> type[Component]:
+    def component(self, registry: Registry[Any], name: str, path: tuple[str | int, ...]) -> type[Component]:
         try:
             component: type[Component] = registry.get(name)
         except UnknownNameError as error:
-            raise unknown_name(self._document, (*path, "name"), error) from error
+            raise unknown_name(self._document, path, error) from error
         except UsageError as error:
-            raise SuiteError(
-                error.what, where=self._document.where((*path, "name")), fix=error.fix
-            ) from error
+            raise SuiteError(error.what, where=self._document.where(path), fix=error.fix) from error
         return component
 
 

@@ -106,7 +106,8 @@ class Measure(BaseModel):
     max_seconds: float = Field(default=20.0, gt=0, description="bound on the timed part of one launch")
     warmup_max_seconds: float = Field(default=10.0, gt=0, description="bound on warming up in one launch")
     energy: str = Field(
-        default="auto", description="meter: `auto`, `none`, or a name from `mtlbench ls meters`"
+        default="auto",
+        description="meter: `auto`, or a name from `mtlbench ls meters` (`unmetered` for none)",
     )
     energy_min_seconds: float = Field(
         default=5.0, gt=0, description="shortest energy window, where there is a meter"

@@ -165,6 +165,7 @@ def test_labels_tell_namesakes_apart(tmp_path):
         (BASE + "measure: {launches: six}\n", "7:21", "launches"),
         (BASE + "variants: [static_mtl]\n", "7:1", "twice"),
         (BASE.replace("[single_task, static_mtl]", "[{name: adaptive, axes: {kep: [1]}}]"), "6:", "keep"),
+        (BASE + "measure: {energy: rapl}\n", "7:19", "pyrapl"),
         (BASE + "training: {task_weights: {dept: 2}}\n", "7:", "depth"),
     ],
 )
