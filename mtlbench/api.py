@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mtlbench.execute.observer import Observer
     from mtlbench.execute.prepare import Prepared
+    from mtlbench.suite.plan import Plan
 
 __all__ = ["RunResult", "load_results", "prepare", "run"]
 
@@ -39,7 +40,7 @@ class RunResult:
 
 
 def prepare(suite: str | Path, *, overrides: Sequence[str] = (), only: str | None = None) -> Prepared:
-    """Read, validate and plan a suite, and look for its data and artifacts on this machine.
+    """Read, validate and plan a suite, and look for its data on this machine.
 
     Args:
         suite: path of a suite file, or name of a shipped one.
@@ -52,16 +53,8 @@ def prepare(suite: str | Path, *, overrides: Sequence[str] = (), only: str | Non
         DataError: a dataset is not there.
     """
     from mtlbench.execute.prepare import prepare_plan
-    from mtlbench.suite.load import load_suite
-    from mtlbench.suite.plan import plan_suite
 
-    plan = plan_suite(load_suite(str(suite), overrides))
-    if only is not None:
-        labels = [cell.label for cell in plan.cells]
-        plan = plan.only(only)
-        if not plan.cells:
-            raise UsageError(f"--only {only!r} matches no cell", fix=f"Cells are: {', '.join(labels)}")
-    return prepare_plan(plan)
+    return prepare_plan(_selected(_planned(suite, overrides), only))
 
 
 def run(
@@ -82,26 +75,57 @@ def run(
         out: the run folder; `results/<suite>` by default.
         overrides: texts of the form `a.b=c`.
         only: a shell pattern; other cells are left as they are.
-        fresh: forget earlier results of this folder and train everything again.
+        fresh: forget earlier results of the cells and train everything that they need again.
         observer: told of every job.
 
     Raises:
         UsageError: the suite, the data or the folder is wrong.
         MachineUnfitError: the machine lacks what the suite demands.
     """
-    from mtlbench.execute.description import describe_run
-    from mtlbench.execute.ledger import LaunchLedger
-    from mtlbench.execute.observer import Observer
     from mtlbench.execute.prepare import prepare_plan
-    from mtlbench.execute.run import Executor
+
+    plan = _planned(suite, overrides)
+    prepared = prepare_plan(_selected(plan, only))
+    seen = {cell.id: cell for cell in prepared.plan.cells}
+    whole = replace(plan, cells=tuple(seen.get(cell.id, cell) for cell in plan.cells))
+    folder = RunFolder(Path(out) if out is not None else Path("results") / plan.suite.suite.suite)
+    with _writing(folder):
+        _execute(folder, whole, prepared, fresh, observer)
+        table = write_tables(folder)
+    ran = table[table["cell_id"].isin(set(seen))]
+    return RunResult(folder.path, table, 4 if (ran["status"] == "failed").any() else 0)
+
+
+def _planned(suite: str | Path, overrides: Sequence[str]) -> Plan:
     from mtlbench.suite.load import load_suite
     from mtlbench.suite.plan import plan_suite
-    from mtlbench.training.cache import ArtifactCache
 
-    prepared = prepare(suite, overrides=overrides, only=only)
-    whole = prepared if only is None else prepare_plan(plan_suite(load_suite(str(suite), overrides)))
-    folder = RunFolder(Path(out) if out is not None else Path("results") / prepared.plan.suite.suite.suite)
-    cache = ArtifactCache()
+    return plan_suite(load_suite(str(suite), overrides))
+
+
+def _selected(plan: Plan, only: str | None) -> Plan:
+    if only is None:
+        return plan
+    selected = plan.only(only)
+    if not selected.cells:
+        labels = ", ".join(cell.label for cell in plan.cells)
+        raise UsageError(f"--only {only!r} matches no cell", fix=f"Cells are: {labels}")
+    return selected
+
+
+@contextmanager
+def _writing(folder: RunFolder) -> Iterator[None]:
+    """Be the one writer of a run folder.
+
+    Raises:
+        UsageError: somebody else is, or it cannot be a folder.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be a run folder: {error.strerror}", where=str(folder.path), fix="Choose another --out"
+        ) from error
     with try_lock(folder.lock) as holder:
         if holder is not None:
             raise UsageError(
@@ -109,26 +133,40 @@ def run(
                 where=str(folder.path),
                 fix="Wait for it",
             )
-        if fresh:
-            _forget(folder)
-            for artifact in prepared.in_training_order():
-                cache.forget(artifact.key)
-        repair_journal(folder.journal)
-        description = describe_run(folder, whole.plan)
+        yield
+
+
+def _execute(
+    folder: RunFolder, whole: Plan, prepared: Prepared, fresh: bool, observer: Observer | None
+) -> None:
+    from mtlbench.execute.description import describe_run
+    from mtlbench.execute.ledger import LaunchLedger
+    from mtlbench.execute.observer import Observer
+    from mtlbench.execute.run import Executor
+    from mtlbench.training.cache import ArtifactCache
+
+    cache = ArtifactCache()
+    repair_journal(folder.journal)
+    if fresh:
+        folder.forget(
+            {cell.id for cell in prepared.plan.cells}, everything=len(prepared.plan.cells) == len(whole.cells)
+        )
+        for artifact in prepared.missing(lambda _: False):
+            cache.forget(artifact.key)
+    description = describe_run(folder, whole)
+    folder.write_run(description)
+    write_atomically(folder.path / "suite.resolved.yaml", whole.suite.resolved())
+    folder.remove_orphans()
+    ledger = LaunchLedger(folder, description["run_id"], prepared)
+
+    def on_trained(current: Mapping[str, Mapping[str, str]]) -> None:
+        own = description["current"].get(ledger.machine, {})
+        others = {cell: keys for cell, keys in own.items() if cell not in prepared.data_hashes}
+        description["current"][ledger.machine] = others | {cell: dict(keys) for cell, keys in current.items()}
         folder.write_run(description)
-        write_atomically(folder.path / "suite.resolved.yaml", prepared.plan.suite.resolved)
-        ledger = LaunchLedger(folder, description["run_id"], prepared)
-        try:
-            Executor(prepared, ledger, cache, observer or Observer()).execute()
-        finally:
-            table = write_tables(folder)
-    ran = table[table["cell_id"].isin({cell.id for cell in prepared.plan.cells})]
-    return RunResult(folder.path, table, 4 if (ran["status"] == "failed").any() else 0)
 
-
-def _forget(folder: RunFolder) -> None:
-    """Remove what an earlier run left, and nothing that mtlbench did not write."""
-    for path in (folder.samples, folder.logs):
-        shutil.rmtree(path, ignore_errors=True)
-    for name in ("run.json", "launches.jsonl", "cells.csv", "seeds.csv", "suite.resolved.yaml"):
-        (folder.path / name).unlink(missing_ok=True)
+    try:
+        Executor(prepared, ledger, cache, observer or Observer()).execute(on_trained)
+    except KeyboardInterrupt:
+        write_tables(folder)
+        raise

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["file_lock", "try_lock"]
 
+# How often a waiter looks: seldom enough to cost 0.01 % of a core beside whatever the holder measures.
+_POLL_S = 0.2
+
 
 @contextmanager
 def file_lock(
-    path: Path, *, shared: bool = False, on_wait: Callable[[str], None] = lambda _: None
+    path: Path,
+    *,
+    shared: bool = False,
+    on_wait: Callable[[str], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
     """Hold a lock on a file, waiting for it if need be.
 
     Args:
         path: the lock file; created where absent, never removed (removing it would let two holders in).
         shared: many shared holders, or one exclusive.
-        on_wait: called once, with what the holder wrote into the file, if the lock is not free at once.
+        on_wait: called once, with what an exclusive holder wrote into the file, if the lock is not free at once.
+        check: called while waiting; what it raises ends the wait.
 
     Yields:
         The open file descriptor. A child process that inherits it keeps the lock until it ends as well.
     """
     descriptor = _open(path)
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        if not _try(descriptor, kind):
             on_wait(_holder(descriptor))
-            fcntl.flock(descriptor, kind)
-        if not shared:
-            _sign(descriptor)
-        yield descriptor
+            while not _try(descriptor, kind):
+                check()
+                time.sleep(_POLL_S)
+        with _signed(descriptor, shared):
+            yield descriptor
     finally:
         os.close(descriptor)
 
@@ -45,12 +53,10 @@ def try_lock(path: Path) -> Iterator[str | None]:
     """Hold an exclusive lock if it is free; yields None when held, else what its holder wrote."""
     descriptor = _open(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try(descriptor, fcntl.LOCK_EX):
             yield _holder(descriptor) or "another process"
-        else:
-            _sign(descriptor)
+            return
+        with _signed(descriptor, shared=False):
             yield None
     finally:
         os.close(descriptor)
@@ -69,11 +75,31 @@ def _open(path: Path) -> int:
     return descriptor
 
 
-def _sign(descriptor: int) -> None:
-    """Write who holds the lock, for those who wait; not possible in another user's file."""
+def _try(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _signed(descriptor: int, shared: bool) -> Iterator[None]:
+    """Say in the file who holds the lock, for those who wait; shared holders are many and say nothing."""
+    if not shared:
+        _write(descriptor, f"pid {os.getpid()}")
+    try:
+        yield
+    finally:
+        if not shared:
+            _write(descriptor, "")
+
+
+def _write(descriptor: int, text: str) -> None:
+    """Replace what the file says; not possible in another user's file."""
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()}".encode(), 0)
+        os.pwrite(descriptor, text.encode(), 0)
 
 
 def _holder(descriptor: int) -> str:

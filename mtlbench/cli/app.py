@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"mtlbench: {error}\n")
         return error.exit_code
     except BrokenPipeError:
-        return 0
+        return _INTERRUPTED  # whoever read the output went away; a run has stopped at that point
     except Exception as error:  # the last resort: a bug must not look like a regression
         return _internal_error(error)
     # typer turns Ctrl-C into this code by itself.

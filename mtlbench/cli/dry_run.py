@@ -13,6 +13,7 @@ from mtlbench.execute.ledger import LaunchLedger
 from mtlbench.execute.prepare import Prepared
 from mtlbench.results.folder import RunFolder
 from mtlbench.suite.plan import Cell
+from mtlbench.training.artifact import Artifact
 from mtlbench.training.cache import ArtifactCache, StoredArtifact
 
 __all__ = ["print_plan"]
@@ -21,14 +22,14 @@ __all__ = ["print_plan"]
 def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> None:
     """Print the plan; nothing is run, and nothing is written."""
     cache = ArtifactCache()
-    artifacts = prepared.in_training_order()
+    artifacts = prepared.wanted()
     stored = {a.key: found for a in artifacts if not fresh and (found := cache.find(a.key)) is not None}
     left = _Left(prepared, RunFolder(out), stored, fresh)
     _print_cells(prepared, left, console)
     _print_groups(prepared, console)
+    missing = prepared.missing(lambda artifact: artifact.key in stored)
     if artifacts:
-        _print_artifacts(prepared, stored, console)
-    missing = [artifact for artifact in artifacts if artifact.key not in stored]
+        _print_artifacts([*artifacts, *missing], stored, console)
     cells = {cell.id: cell for cell in prepared.plan.cells}
     measure = prepared.plan.suite.suite.measure
     estimate = estimate_seconds(missing, left.evaluations, left.timings, cells, measure)
@@ -91,9 +92,9 @@ def _print_groups(prepared: Prepared, console: Console) -> None:
     console.print()
 
 
-def _print_artifacts(prepared: Prepared, stored: dict[str, StoredArtifact], console: Console) -> None:
+def _print_artifacts(artifacts: list[Artifact], stored: dict[str, StoredArtifact], console: Console) -> None:
     table = Table("artifact", "key", "state", title="Artifacts", title_justify="left", box=None)
-    for artifact in prepared.in_training_order():
+    for artifact in {artifact.key: artifact for artifact in artifacts}.values():
         state = "cached" if artifact.key in stored else "to train"
         table.add_row(escape(artifact.label), artifact.key[:8], state)
     console.print(table)

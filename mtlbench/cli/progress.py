@@ -31,6 +31,7 @@ class ProgressObserver(Observer):
         self._bars: dict[JobKind, TaskID] = {}
         self._pace = Pace()
         self._running: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
         self._progress = Progress(
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=24),
@@ -62,25 +63,27 @@ class ProgressObserver(Observer):
                     self._bars[kind] = self._progress.add_task(_NAMES[kind], total=count, note="")
             self._draw("")
 
-    def started(self, kind: JobKind, label: str) -> None:
+    def started(self, kind: JobKind, job: str, label: str) -> None:
         """Show what runs."""
         with self._lock:
-            self._pace.start(kind, label)
-            self._running[label] = label
+            self._pace.start(kind, job)
+            self._labels[job] = self._running[job] = label
             self._draw(" · ".join(self._running.values()))
 
-    def progressed(self, label: str, row: Mapping[str, Any]) -> None:
+    def progressed(self, job: str, row: Mapping[str, Any]) -> None:
         """Show a training's epoch and loss."""
         with self._lock:
-            self._pace.share(label, row["epoch"] / row["epochs"])
-            self._running[label] = f"{label} epoch {row['epoch']:.0f}/{row['epochs']} loss {row['loss']:.3f}"
+            self._pace.share(job, row["epoch"] / row["epochs"])
+            epoch = f"epoch {row['epoch']:.0f}/{row['epochs']}"
+            self._running[job] = f"{self._labels[job]} {epoch} loss {row['loss']:.3f}"
             self._draw(" · ".join(self._running.values()))
 
-    def finished(self, kind: JobKind, label: str, error: str | None) -> None:
+    def finished(self, kind: JobKind, job: str, error: str | None) -> None:
         """Advance; on a plain stream, one line."""
         with self._lock:
-            seconds = self._pace.finish(kind, label)
-            self._running.pop(label, None)
+            seconds = self._pace.finish(kind, job)
+            self._running.pop(job, None)
+            label = self._labels[job]
             if kind in self._bars:
                 self._progress.advance(self._bars[kind])
             if error is not None:
@@ -121,19 +124,19 @@ class Pace:
         self._started: dict[str, tuple[JobKind, float, float]] = {}
         self._first: dict[JobKind, float] = {}
 
-    def start(self, kind: JobKind, label: str) -> None:
+    def start(self, kind: JobKind, job: str) -> None:
         """A job begins."""
-        self._started[label] = (kind, self._now(), 0.0)
+        self._started[job] = (kind, self._now(), 0.0)
         self._first.setdefault(kind, self._now())
 
-    def share(self, label: str, share: float) -> None:
+    def share(self, job: str, share: float) -> None:
         """A running job has done this share of its work."""
-        kind, begun, _ = self._started[label]
-        self._started[label] = (kind, begun, share)
+        kind, begun, _ = self._started[job]
+        self._started[job] = (kind, begun, share)
 
-    def finish(self, kind: JobKind, label: str) -> float:
+    def finish(self, kind: JobKind, job: str) -> float:
         """A job ended; returns its seconds."""
-        _, begun, _ = self._started.pop(label, (kind, self._now(), 0.0))
+        _, begun, _ = self._started.pop(job, (kind, self._now(), 0.0))
         seconds = float(self._now() - begun)
         self._durations.setdefault(kind, []).append(seconds)
         self.left[kind] = max(self.left.get(kind, 1) - 1, 0)

@@ -25,6 +25,7 @@ def describe_run(folder: RunFolder, plan: Plan) -> dict[str, Any]:
         UsageError: the folder holds a run of another suite.
     """
     suite = plan.suite.suite
+    companions = _companions(plan)
     earlier = folder.read_run()
     if earlier is not None and earlier["suite"] != suite.suite:
         raise UsageError(
@@ -45,7 +46,8 @@ def describe_run(folder: RunFolder, plan: Plan) -> dict[str, Any]:
         "mtlbench_version": version("mtlbench"),
         "measure": suite.measure.model_dump(mode="json"),
         "primary": _primary(plan),
-        "cells": {cell.id: _entry(cell, _companions(plan, cell)) for cell in plan.cells},
+        "cells": {cell.id: _entry(cell, companions[_setting(cell)]) for cell in plan.cells},
+        "current": (earlier or {}).get("current", {}),
     }
 
 
@@ -85,13 +87,13 @@ def _entry(cell: Cell, companions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _companions(plan: Plan, cell: Cell) -> dict[str, str]:
-    """The static and single-task cells that differ from this one in nothing but the variant."""
-    found: dict[str, str] = {}
-    for other in plan.cells:
-        is_dense = variants.registry.get(other.variant.name).reference is None and not other.point
-        if is_dense and _setting(other) == _setting(cell):
-            found.setdefault(other.variant.name, other.id)
+def _companions(plan: Plan) -> dict[str, dict[str, str]]:
+    """By setting, the dense cells (static, single-task) that differ from its others in nothing but the variant."""
+    found: dict[str, dict[str, str]] = {}
+    for cell in plan.cells:
+        dense = found.setdefault(_setting(cell), {})
+        if variants.registry.get(cell.variant.name).reference is None and not cell.point:
+            dense.setdefault(cell.variant.name, cell.id)
     return found
 
 

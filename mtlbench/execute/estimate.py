@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mtlbench import data, variants
+from mtlbench import variants
 from mtlbench.cost.units import total_macs
 from mtlbench.execute.jobs.cell import open_dataset
 from mtlbench.suite.plan import Cell
@@ -67,7 +67,7 @@ def estimate_seconds(
 
 def _training_seconds(artifact: Artifact) -> float:
     protocol = artifact.source.training
-    dataset = data.registry.get(artifact.source.dataset.name)(**artifact.source.dataset.options)
+    dataset = open_dataset(artifact.source.dataset, artifact.source.dataset.places)
     variant = variants.registry.get(artifact.variant)(artifact.problem, **artifact.options)
     macs = _macs(variant, {})
     images = dataset.length("train") * protocol["epochs"]

@@ -21,6 +21,9 @@ from mtlbench.training.cache import StoredArtifact
 
 __all__ = ["LaunchLedger"]
 
+Weights = Sequence[StoredArtifact] | None
+"""A cell's trained weights, or None where they are untrained."""
+
 # The settings that shape one launch of each kind; others only say how many there are.
 _SHAPING = {
     "evaluate": ("crosscheck",),
@@ -49,17 +52,24 @@ class LaunchLedger:
         for launch in folder.launches():
             self._remember(launch)
 
-    def is_done(self, cell: Cell, kind: str, block: int, weights: Sequence[StoredArtifact] | None) -> bool:
-        """Whether an equal launch succeeded on this machine before."""
-        return (cell.id, kind, block, self._key(cell, kind, weights)) in self._done
+    @property
+    def machine(self) -> str:
+        """This machine's id."""
+        return self._machine
 
-    def job(
-        self, cell: Cell, kind: str, block: int, position: int, weights: Sequence[StoredArtifact] | None
-    ) -> dict[str, Any]:
+    def current(self, cell: Cell, weights: Weights) -> dict[str, str]:
+        """By kind, the reuse key of the launches that count for a cell."""
+        return {kind: self._key(cell, kind, _named(weights)) for kind in _SHAPING}
+
+    def is_done(self, cell: Cell, kind: str, block: int, weights: Weights) -> bool:
+        """Whether an equal launch succeeded on this machine before."""
+        return (cell.id, kind, block, self._key(cell, kind, _named(weights))) in self._done
+
+    def job(self, cell: Cell, kind: str, block: int, position: int, weights: Weights) -> dict[str, Any]:
         """What the worker of one launch is told."""
         return {
             "kind": kind,
-            "launch_id": f"{cell.id}-{kind}-{block}-{self._key(cell, kind, weights)[:6]}",
+            "launch_id": self._launch_id(cell, kind, block),
             "cell_id": cell.id,
             "cell": cell.specification,
             "places": dict(cell.dataset.places),
@@ -72,39 +82,35 @@ class LaunchLedger:
 
     @contextmanager
     def launch(
-        self, job: Mapping[str, Any], cell: Cell, weights: Sequence[StoredArtifact] | None
+        self, job: Mapping[str, Any], cell: Cell, weights: Weights
     ) -> Iterator[Callable[[dict[str, Any]], None]]:
         """Record one launch: the body calls what is yielded with the worker's result, or with its `error`."""
-        started = datetime.now(UTC)
+        started = _now()
         clock = time.perf_counter()
         results: list[dict[str, Any]] = []
         yield results.append
         self._append(
-            self._identity(cell, job["kind"], job["block"], weights)
-            | {
-                "launch_id": job["launch_id"],
-                "position": job["position"],
-                "started_utc": started.isoformat(timespec="seconds"),
-                "duration_s": time.perf_counter() - clock,
-            }
+            self._identity(cell, job["kind"], job["block"], _named(weights))
+            | started
+            | {"position": job["position"], "duration_s": time.perf_counter() - clock}
             | _flat(results[0])
         )
 
     def fail(self, cell: Cell, kind: str, reason: str) -> None:
-        """Record that a launch could not even start."""
-        launch_id = f"{cell.id}-{kind}-0-none"
-        self._append(
-            self._identity(cell, kind, 0, None) | {"launch_id": launch_id} | _flat({"error": reason})
-        )
+        """Record that a launch could not even start, because its weights are not there."""
+        self._append(self._identity(cell, kind, 0, "failed") | _now() | _flat({"error": reason}))
 
-    def _identity(
-        self, cell: Cell, kind: str, block: int, weights: Sequence[StoredArtifact] | None
-    ) -> dict[str, Any]:
+    def _launch_id(self, cell: Cell, kind: str, block: int) -> str:
+        """Unique among all launches of all machines: a session launches each (cell, kind, block) at most once."""
+        return f"{cell.id}-{kind}-{block}-{self.session}"
+
+    def _identity(self, cell: Cell, kind: str, block: int, weights: str) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
             "run_id": self._run_id,
             "machine_id": self._machine,
             "session": self.session,
+            "launch_id": self._launch_id(cell, kind, block),
             "kind": kind,
             "suite": self._prepared.plan.suite.suite.suite,
             "cell_id": cell.id,
@@ -118,16 +124,16 @@ class LaunchLedger:
             "hardware": cell.hardware.label,
             "seed": cell.seed,
             "artifact_ids": [artifact.key for artifact in self._prepared.artifacts[cell.id]],
-            "weights_hash": _weights_name(weights),
+            "weights_hash": weights,
             "data_hash": self._prepared.data_hashes[cell.id],
             "code_version": result_versions(cell),
             "reuse_key": self._key(cell, kind, weights),
         }
 
-    def _key(self, cell: Cell, kind: str, weights: Sequence[StoredArtifact] | None) -> str:
+    def _key(self, cell: Cell, kind: str, weights: str) -> str:
         measure = self._measure.model_dump(mode="json")
         settings = {name: measure[name] for name in _SHAPING[kind]}
-        return reuse_key(cell, _weights_name(weights), self._prepared.data_hashes[cell.id], settings)
+        return reuse_key(cell, weights, self._prepared.data_hashes[cell.id], settings)
 
     def _append(self, launch: Launch) -> None:
         with self._lock:
@@ -135,12 +141,19 @@ class LaunchLedger:
             self._remember(launch)
 
     def _remember(self, launch: Launch) -> None:
-        if launch["status"] == "ok" and launch["machine_id"] == self._machine:
+        is_own = launch["status"] == "ok" and launch["machine_id"] == self._machine
+        if is_own and self.folder.has_samples(launch):
             self._done.add((launch["cell_id"], launch["kind"], launch["block"], launch["reuse_key"]))
 
 
-def _weights_name(weights: Sequence[StoredArtifact] | None) -> str:
+def _named(weights: Weights) -> str:
     return "untrained" if weights is None else "+".join(stored.weights_hash for stored in weights)
+
+
+def _now() -> dict[str, Any]:
+    now = time.time()
+    utc = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    return {"started_utc": utc, "started_unix_s": now}
 
 
 def _flat(result: dict[str, Any]) -> dict[str, Any]:
@@ -148,9 +161,5 @@ def _flat(result: dict[str, Any]) -> dict[str, Any]:
     if "error" in result:
         return {"status": "failed", "reason": result["error"]}
     environment = result.pop("environment", {})
-    return {
-        "status": "ok",
-        "reason": None,
-        **result,
-        **{f"environment.{k}": v for k, v in environment.items()},
-    }
+    spread = {f"environment.{name}": value for name, value in environment.items()}
+    return {"status": "ok", "reason": None, **result, **spread}

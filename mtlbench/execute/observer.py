@@ -16,13 +16,13 @@ class Observer:
     def planned(self, counts: Mapping[JobKind, int]) -> None:
         """How many jobs of each kind are left to do."""
 
-    def started(self, kind: JobKind, label: str) -> None:
-        """A job begins; jobs of one kind have distinct labels."""
+    def started(self, kind: JobKind, job: str, label: str) -> None:
+        """A job begins: its id, and what it is called."""
 
-    def progressed(self, label: str, row: Mapping[str, Any]) -> None:
+    def progressed(self, job: str, row: Mapping[str, Any]) -> None:
         """A training finished an epoch; `row` has `epoch`, `epochs`, `loss` and validation metrics."""
 
-    def finished(self, kind: JobKind, label: str, error: str | None) -> None:
+    def finished(self, kind: JobKind, job: str, error: str | None) -> None:
         """A job ended; `error` says why it failed."""
 
     def message(self, text: str) -> None:

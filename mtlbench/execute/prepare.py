@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mtlbench import variants
+from mtlbench.data.base import Dataset
 from mtlbench.errors import MachineUnfitError
 from mtlbench.execute.jobs.cell import open_dataset
-from mtlbench.execute.versions import network_versions
+from mtlbench.execute.versions import versioned
 from mtlbench.suite.plan import Cell, Plan
 from mtlbench.training.artifact import Artifact, Source, in_training_order
 
@@ -30,9 +31,14 @@ class Prepared:
     data_hashes: Mapping[str, str]
     artifacts: Mapping[str, tuple[Artifact, ...]]
 
-    def in_training_order(self) -> list[Artifact]:
-        """Every artifact that any cell needs, once, parents first."""
-        return in_training_order(artifact for needed in self.artifacts.values() for artifact in needed)
+    def wanted(self) -> list[Artifact]:
+        """Every artifact that a cell names, once."""
+        named = {artifact.key: artifact for needed in self.artifacts.values() for artifact in needed}
+        return list(named.values())
+
+    def missing(self, is_there: Callable[[Artifact], bool]) -> list[Artifact]:
+        """What must be trained before the cells can run, parents first."""
+        return in_training_order(self.wanted(), is_there)
 
 
 def prepare_plan(plan: Plan) -> Prepared:
@@ -42,41 +48,47 @@ def prepare_plan(plan: Plan) -> Prepared:
         DataError: a dataset is not there.
         MachineUnfitError: the suite demands an energy meter that this machine lacks.
     """
-    checked = replace(plan, cells=tuple(_on_this_machine(cell) for cell in plan.cells))
-    _require_meter(checked)
-    fingerprints: dict[str, str] = {}
+    datasets: dict[str, Dataset] = {}
+    cells: list[Cell] = []
     hashes: dict[str, str] = {}
     artifacts: dict[str, tuple[Artifact, ...]] = {}
-    for cell in checked.cells:
-        if cell.unsupported is not None:
+    for planned in plan.cells:
+        if planned.unsupported is not None:
+            cells.append(planned)
             continue
-        key = repr(cell.dataset)
-        if key not in fingerprints:
-            fingerprints[key] = open_dataset(cell.dataset, cell.dataset.places).fingerprint()
-        hashes[cell.id] = fingerprints[key]
-        artifacts[cell.id] = _artifacts(cell, fingerprints[key])
-    return Prepared(checked, hashes, artifacts)
+        key = repr(planned.dataset)
+        if key not in datasets:
+            datasets[key] = open_dataset(planned.dataset, planned.dataset.places)
+        cell = replace(planned, unsupported=_refusal(planned, datasets[key]))
+        cells.append(cell)
+        if cell.unsupported is None:
+            hashes[cell.id] = datasets[key].fingerprint()
+            artifacts[cell.id] = _artifacts(cell, hashes[cell.id])
+    prepared = Prepared(replace(plan, cells=tuple(cells)), hashes, artifacts)
+    _require_meter(prepared.plan)
+    return prepared
 
 
 def _artifacts(cell: Cell, data_hash: str) -> tuple[Artifact, ...]:
     if cell.training is None:
         return ()
-    source = Source(cell.dataset, data_hash, cell.training, cell.seed, network_versions(cell))
+    source = Source(cell.dataset, data_hash, cell.training, cell.seed)
     variant = variants.registry.get(cell.variant.name)(cell.problem, **cell.variant.options)
-    return variant.artifacts(cell.point, source)
+    return tuple(versioned(artifact) for artifact in variant.artifacts(cell.point, source))
 
 
-def _on_this_machine(cell: Cell) -> Cell:
-    """The cell, marked where its device or its threads are not here."""
-    if cell.unsupported is not None:
-        return cell
+def _refusal(cell: Cell, dataset: Dataset) -> str | None:
+    """Why this machine, or the amount of data, cannot run a cell; None where they can."""
     hardware = cell.hardware
     if hardware.device != "cpu" and not _has_cuda(hardware.device):
-        return replace(cell, unsupported=f"no device {hardware.device} on this machine")
+        return f"no device {hardware.device} on this machine"
     cores = len(os.sched_getaffinity(0))
     if hardware.threads > cores:
-        return replace(cell, unsupported=f"{hardware.threads} threads on a machine with {cores} usable cores")
-    return cell
+        return f"{hardware.threads} threads on a machine with {cores} usable cores"
+    needed, there = cell.inputs * hardware.batch, dataset.length("test")
+    if needed > there:
+        return f"{cell.inputs} calls of {hardware.batch} images need {needed} test images, there are {there}"
+    return None
 
 
 def _has_cuda(device: str) -> bool:
@@ -92,7 +104,7 @@ def _require_meter(plan: Plan) -> None:
         return
     from mtlbench.measure.energy import select_meter
 
-    for device in sorted({cell.hardware.device for cell in plan.cells}):
+    for device in sorted({cell.hardware.device for cell in plan.cells if cell.unsupported is None}):
         reason = select_meter(settings.energy, device).unavailable()
         if reason is not None:
             raise MachineUnfitError(

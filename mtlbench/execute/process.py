@@ -76,6 +76,11 @@ class WorkerPool:
         log.unlink()
         return result | {"pid": process.pid}
 
+    def check(self) -> None:
+        """Raise `RunStopped` where the pool was closed."""
+        if self._closed:
+            raise RunStopped
+
     def close(self) -> None:
         """Kill what still runs, and refuse new jobs."""
         with self._lock:
@@ -87,19 +92,21 @@ class WorkerPool:
         self, environment: Mapping[str, str], errors: IO[str], inherited: Sequence[int]
     ) -> subprocess.Popen[str]:
         with self._lock:
-            if self._closed:
-                raise RunStopped
-            process = subprocess.Popen(
-                [sys.executable, "-m", "mtlbench.execute.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, **environment},
-                pass_fds=tuple(inherited),
-                # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers in order.
-                start_new_session=True,
-            )
+            self.check()
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "mtlbench.execute.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                    env={**os.environ, **environment, "MTLBENCH_PARENT": str(os.getpid())},
+                    pass_fds=tuple(inherited),
+                    # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers in order.
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise WorkerFailedError(f"no worker could be started: {error}") from error
             self._running.add(process)
             return process
 
@@ -124,9 +131,12 @@ def _converse(
         process.stdin.write(json.dumps(dict(job)))
         process.stdin.close()
     except BrokenPipeError:
+        process.wait()
         return None
     result: dict[str, Any] | None = None
     for line in process.stdout:
+        if not line.endswith("\n"):
+            break  # cut off by a kill
         message = json.loads(line)
         if message["event"] == "result":
             result = message["result"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -56,15 +56,20 @@ class Executor:
         self._stored: dict[str, StoredArtifact] = {}
         self._failed: dict[str, str] = {}
 
-    def execute(self) -> None:
-        """Run every job that is left. A job that fails is recorded, and the sweep goes on."""
+    def execute(self, on_trained: Callable[[Mapping[str, Mapping[str, str]]], None] = lambda _: None) -> None:
+        """Run every job that is left. A job that fails is recorded, and the sweep goes on.
+
+        Args:
+            on_trained: told, between training and the first launch, by cell and kind which launches count from now
+                on (see `LaunchLedger.current`).
+        """
         try:
-            for artifact in self._prepared.in_training_order():
-                stored = self._cache.find(artifact.key)
-                if stored is not None:
-                    self._stored[artifact.key] = stored
+            for artifact in self._prepared.wanted():
+                self._find(artifact)
             self._observer.planned(self.left())
             self._train()
+            ready = [cell for cell in self._runnable_cells() if self._is_trained(cell)]
+            on_trained({cell.id: self._ledger.current(cell, self._weights(cell)) for cell in ready})
             self._evaluate()
             self._time()
         finally:
@@ -72,8 +77,7 @@ class Executor:
 
     def left(self) -> dict[JobKind, int]:
         """How many jobs of each kind are left; cells whose weights are still missing count whole."""
-        counts: dict[JobKind, int] = {"train": 0, "evaluate": 0, "time": 0}
-        counts["train"] = sum(a.key not in self._stored for a in self._prepared.in_training_order())
+        counts: dict[JobKind, int] = {"train": len(self._missing()), "evaluate": 0, "time": 0}
         launches = self._prepared.plan.suite.suite.measure.launches
         for cell in self._runnable_cells():
             known = self._is_trained(cell)
@@ -85,8 +89,18 @@ class Executor:
 
     # Training -------------------------------------------------------------------------------------------------
 
+    def _find(self, artifact: Artifact) -> bool:
+        if artifact.key not in self._stored:
+            stored = self._cache.find(artifact.key)
+            if stored is not None:
+                self._stored[artifact.key] = stored
+        return artifact.key in self._stored
+
+    def _missing(self) -> list[Artifact]:
+        return self._prepared.missing(self._find)
+
     def _train(self) -> None:
-        missing = [a for a in self._prepared.in_training_order() if a.key not in self._stored]
+        missing = self._missing()
         if not missing:
             return
         futures: dict[str, Future[None]] = {}
@@ -105,16 +119,13 @@ class Executor:
         if failed:
             self._failed[artifact.key] = f"its parent {failed[0]} failed"
             return
-        with self._cache.training(artifact.key):
-            stored = self._cache.find(artifact.key)
-            if stored is None:
-                self._run_training(artifact)
-                stored = self._cache.find(artifact.key)
-        if stored is not None:
-            self._stored[artifact.key] = stored
+        with self._cache.training(artifact.key, self._say_waiting, self._pool.check) as lock:
+            if not self._find(artifact):
+                self._run_training(artifact, lock)
+                self._find(artifact)
 
-    def _run_training(self, artifact: Artifact) -> None:
-        self._observer.started("train", artifact.label)
+    def _run_training(self, artifact: Artifact, lock: int) -> None:
+        self._observer.started("train", artifact.key, artifact.label)
         job = {
             "kind": "train",
             "artifact": artifact.specification(),
@@ -127,12 +138,13 @@ class Executor:
                 job,
                 environment=thread_environment(int(artifact.source.training["threads"])),
                 log=self._ledger.folder.logs / f"train-{artifact.key}.log",
-                on_event=partial(self._observer.progressed, artifact.label),
+                on_event=partial(self._observer.progressed, artifact.key),
+                inherited=(lock,),
             )
         except MtlbenchError as failure:
             error = failure.what
             self._failed[artifact.key] = f"{artifact.label}: {error}"
-        self._observer.finished("train", artifact.label, error)
+        self._observer.finished("train", artifact.key, error)
 
     # Evaluation -----------------------------------------------------------------------------------------------
 
@@ -189,7 +201,7 @@ class Executor:
         label = cell.label if kind == "evaluate" else f"{cell.label} block {block + 1}"
         weights = self._weights(cell)
         job = self._ledger.job(cell, kind, block, position, weights)
-        self._observer.started(kind, label)
+        self._observer.started(kind, job["launch_id"], label)
         error = None
         with self._ledger.launch(job, cell, weights) as record:
             try:
@@ -204,10 +216,10 @@ class Executor:
             except MtlbenchError as failure:
                 error = failure.what
                 record({"error": error})
-        self._observer.finished(kind, label, error)
+        self._observer.finished(kind, job["launch_id"], error)
 
     def _sharing_the_machine(self) -> Any:
-        return file_lock(timing_lock_path(), shared=True, on_wait=self._say_waiting)
+        return file_lock(timing_lock_path(), shared=True, on_wait=self._say_waiting, check=self._pool.check)
 
     def _say_waiting(self, holder: str) -> None:
         self._observer.message(

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mtlbench import data, encoders, heads, tasks, variants
 from mtlbench.hashing import digest
 from mtlbench.suite.plan import Cell
+from mtlbench.training.artifact import Artifact, Problem
 from mtlbench.training.protocol import TRAINING_VERSION
 
-__all__ = ["MEASURE_VERSION", "network_versions", "result_versions", "reuse_key"]
+__all__ = ["MEASURE_VERSION", "network_versions", "result_versions", "reuse_key", "versioned"]
 
 # Raise when counting, timing or evaluating the same cell would give other numbers.
 MEASURE_VERSION = 1
 
 
-def network_versions(cell: Cell) -> dict[str, int]:
-    """What shapes trained weights: data, tasks, encoder, head and the training loop."""
-    problem = cell.problem
+def network_versions(dataset: str, problem: Problem) -> dict[str, int]:
+    """What shapes weights beside the variant: data, tasks, encoder, head and the training loop."""
     versions = {
-        f"dataset:{cell.dataset.name}": data.registry.get(cell.dataset.name).version,
+        f"dataset:{dataset}": data.registry.get(dataset).version,
         f"encoder:{problem.encoder.name}": encoders.registry.get(problem.encoder.name).version,
         f"head:{problem.head.name}": heads.registry.get(problem.head.name).version,
         "training": TRAINING_VERSION,
@@ -31,7 +32,19 @@ def network_versions(cell: Cell) -> dict[str, int]:
 def result_versions(cell: Cell) -> dict[str, int]:
     """What shapes a result beside its weights."""
     variant = {f"variant:{cell.variant.name}": variants.registry.get(cell.variant.name).version}
-    return network_versions(cell) | variant | {"measure": MEASURE_VERSION}
+    return network_versions(cell.dataset.name, cell.problem) | variant | {"measure": MEASURE_VERSION}
+
+
+def versioned(artifact: Artifact) -> Artifact:
+    """The artifact and its ancestors, each with the versions of what shapes its own weights."""
+    source = artifact.source
+    versions = network_versions(source.dataset.name, artifact.problem)
+    versions[f"variant:{artifact.variant}"] = variants.registry.get(artifact.variant).version
+    return replace(
+        artifact,
+        source=replace(source, code_version=versions),
+        parents={role: versioned(parent) for role, parent in artifact.parents.items()},
+    )
 
 
 def reuse_key(cell: Cell, weights: str, data_hash: str, settings: Mapping[str, Any]) -> str:

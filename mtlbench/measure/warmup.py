@@ -49,6 +49,7 @@ def warm_up(
     *,
     max_seconds: float,
     min_rounds: int = 2,
+    before_call: Callable[[], object] | None = None,
 ) -> WarmupReport:
     """Call every input round by round until the times are steady.
 
@@ -57,6 +58,7 @@ def warm_up(
         inputs: what it will be timed on; all of them, because each may take another path or shape.
         clock: the clock that will time it.
         max_seconds: no round starts after this much time, except the first `min_rounds`.
+        before_call: called before every call, outside the clock, as `time_calls` does.
         min_rounds: rounds that always run. CUDA graphs need 3: the first call of a shape warms, the second
             records.
 
@@ -70,7 +72,7 @@ def warm_up(
     steady = False
     seconds = 0.0
     while len(rounds) < max(min_rounds, 1) or (not steady and seconds < max_seconds):
-        rounds.append([_time_one(call, x, clock) for x in inputs])
+        rounds.append([_time_one(call, x, clock, before_call) for x in inputs])
         seconds = (clock.now_ns() - begin) / 1e9
         steady = is_steady(np.asarray(rounds))
     return WarmupReport(rounds[0][0] / 1e6, len(rounds) * len(inputs), seconds, steady)
@@ -100,7 +102,11 @@ def is_steady(times_ns: NDArray[Any]) -> bool:
     return bool(abs(later - earlier) <= _TOLERANCE * min(earlier, later))
 
 
-def _time_one(call: Callable[[T], object], x: T, clock: Clock) -> int:
+def _time_one(
+    call: Callable[[T], object], x: T, clock: Clock, before_call: Callable[[], object] | None
+) -> int:
+    if before_call is not None:
+        before_call()
     start = clock.now_ns()
     call(x)
     return clock.now_ns() - start

@@ -22,6 +22,9 @@ _COST = (
 )
 _ENERGY = ("energy_source", "energy_quality", "energy_reason")
 _COUNTER_TOLERANCE = 0.01
+_SAME_ENVIRONMENT = tuple(
+    f"environment.{name}" for name in ("python", "torch", "numpy", "mtlbench", "kernel", "governor")
+)
 
 
 def cell_row(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[str, Any]:
@@ -177,4 +180,8 @@ def _warnings(evidence: Evidence) -> set[str]:
                 codes.add("counter_differs_from_formula")
     if evidence.entry["waivers"]:
         codes.add("waiver")
+    if evidence.lacks_samples:
+        codes.add("samples_missing")
+    if any(len({str(t.get(name)) for t in evidence.timings.values()}) > 1 for name in _SAME_ENVIRONMENT):
+        codes.add("mixed_environment")
     return codes

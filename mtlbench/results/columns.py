@@ -29,8 +29,8 @@ CODES = {
         "There are too few launches for a 95 % interval of the latency: set measure.launches to 6 or more."
     ),
     "not_interleaved": (
-        "Some launches ran apart from those of the cells that this one is compared with: run again with --fresh "
-        "for ratios from one session."
+        "Some launches ran apart from those of the cells that this one is compared with, and are left out of ratios: "
+        "run the suite in another --out folder, which keeps the trained weights."
     ),
     "macs_refused": (
         "Operators that are neither counted nor reviewed take more than 2 % of the time, so no total is given: "
@@ -38,6 +38,14 @@ CODES = {
     ),
     "counter_differs_from_formula": (
         "The counted MACs differ from the variant's own formula by more than 1 %: one of them is wrong."
+    ),
+    "mixed_environment": (
+        "The launches ran under different versions of the software or another governor: run the suite in another "
+        "--out folder."
+    ),
+    "samples_missing": (
+        "The files with this cell's samples are gone, so intervals and delta-m are missing: run the suite again, "
+        "which repeats what lacks its samples."
     ),
     "few_seeds": "A claim about a trained method needs at least 3 seeds: add seeds to the suite.",
     "waiver": "The variant declares that it breaks a promise of the contract; see its provenance.",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mtlbench.results.cell_row import BOOTSTRAP_SEED, with_interval
 from mtlbench.results.evidence import Evidence
 from mtlbench.stats.delta_m import DeltaM, paired_delta_m
-from mtlbench.stats.quantiles import Interval, median_interval
+from mtlbench.stats.quantiles import median_interval
 
 __all__ = ["DELTA_M_BASELINE", "compare_cell", "delta_m_over_seeds"]
 
@@ -32,10 +32,10 @@ def compare_cell(
         resamples: of the bootstrap.
     """
     entry = own.entry
-    reference = others.get(entry["reference_id"])
+    reference = _comparable(own, others.get(entry["reference_id"]))
     columns: dict[str, Any] = {"macs_reference": _full_macs(reference)}
     for name in _RATIO_BASELINES:
-        baseline = others.get(_baseline_id(entry, name))
+        baseline = _comparable(own, others.get(_baseline_id(entry, name)))
         columns |= _ratios(name, own, row, baseline)
     columns |= _realisation(own, row, reference, columns["macs_reference"])
     columns |= _delta_m_columns(delta_m_over_seeds([own], [others.get(_baseline_id(entry, DELTA_M_BASELINE))], resamples))
@@ -44,11 +44,8 @@ def compare_cell(
 
 def delta_m_over_seeds(models: Sequence[Evidence], baselines: Sequence[Evidence | None], resamples: int) -> DeltaM:
     """Delta-m of the same cell over several seeds, each against the baseline of its own seed."""
-    if all(baseline is None for baseline in baselines):
-        return DeltaM(None, None, 0, 0, f"The run has no {DELTA_M_BASELINE} baseline.")
-    if not any(model.statistics for model in models):
-        untrained = models[0].entry["spec"]["training"] is None
-        reason = "The weights are untrained." if untrained else "The cell was not evaluated."
+    reason = _no_delta_m(models, baselines)
+    if reason is not None:
         return DeltaM(None, None, 0, 0, reason)
     tasks = {
         name: (task.metrics, task.primary, task.directions[task.primary]) for name, task in models[0].tasks.items()
@@ -65,6 +62,26 @@ def delta_m_over_seeds(models: Sequence[Evidence], baselines: Sequence[Evidence 
     )
 
 
+def _no_delta_m(models: Sequence[Evidence], baselines: Sequence[Evidence | None]) -> str | None:
+    """Why there is no delta-m, apart from what the statistics say."""
+    if all(baseline is None for baseline in baselines):
+        return f"The run has no {DELTA_M_BASELINE} baseline."
+    if models[0].entry["spec"]["training"] is None:
+        return "The weights are untrained."
+    if not any(model.statistics for model in models):
+        evaluated = any(model.evaluation is not None for model in models)
+        return "Its per-image statistics are missing." if evaluated else "The cell was not evaluated."
+    for model, baseline in zip(models, baselines, strict=True):
+        if baseline is None or baseline is model:
+            continue
+        reason = model.not_comparable(baseline)
+        if reason is not None:
+            return reason
+        if model.image_ids != baseline.image_ids:
+            return "It and its baseline were evaluated on different images."
+    return None
+
+
 def _delta_m_columns(result: DeltaM) -> dict[str, Any]:
     columns: dict[str, Any] = with_interval("delta_m", result.value, result.interval)
     columns |= {"delta_m_reason": result.reason, "n_seeds": result.n_seeds}
@@ -78,49 +95,58 @@ def _baseline_id(entry: Mapping[str, Any], name: str) -> str:
     return found
 
 
+def _comparable(own: Evidence, other: Evidence | None) -> Evidence | None:
+    return None if other is None or own.not_comparable(other) is not None else other
+
+
 def _full_macs(evidence: Evidence | None) -> float | None:
     return None if evidence is None or evidence.evaluation is None else evidence.evaluation["macs_full"]
 
 
 def _ratios(name: str, own: Evidence, row: Mapping[str, Any], baseline: Evidence | None) -> dict[str, Any]:
-    executed = row.get("macs_executed")
-    theirs = None if baseline is None or baseline.evaluation is None else baseline.evaluation["macs_executed"]
+    executed, theirs = row.get("macs_executed"), _executed_macs(baseline)
     macs = executed / theirs if executed and theirs else None
-    ratios = _paired_latency_ratios(own, baseline)
+    ratios = _paired_ratios(own, baseline, "latency_ms")
     value = float(np.median(ratios)) if len(ratios) else None
     interval = None if own is baseline else median_interval(ratios)
     return {f"macs_vs_{name}": macs, **with_interval(f"latency_vs_{name}", value, interval)}
 
 
-def _paired_latency_ratios(own: Evidence, other: Evidence | None) -> NDArray[np.float64]:
-    """Own time over the other's, block by block: launches of one block ran side by side."""
-    if other is None:
-        return np.empty(0)
-    pairs = [
-        launch["latency_ms"] / other.timings[block]["latency_ms"]
-        for block, launch in own.timings.items()
-        if block in other.timings and other.timings[block]["session"] == launch["session"]
-    ]
-    return np.array(pairs, dtype=np.float64)
+def _executed_macs(evidence: Evidence | None) -> float | None:
+    """What was counted; None where the total was refused."""
+    launch = None if evidence is None else evidence.evaluation
+    return None if launch is None or launch["macs_refused"] else launch["macs_executed"]
+
+
+def _paired_ratios(own: Evidence, other: Evidence | None, key: str) -> NDArray[np.float64]:
+    """Own value over the other's, block by block: launches of one block ran side by side."""
+    pairs = [] if other is None else own.pairs(other)
+    ratios = [mine[key] / its[key] for mine, its in pairs if mine.get(key) and its.get(key)]
+    return np.array(ratios, dtype=np.float64)
 
 
 def _realisation(
     own: Evidence, row: Mapping[str, Any], reference: Evidence | None, macs_reference: float | None
 ) -> dict[str, Any]:
     """Realisation efficiency = (1 - t / t_ref) / (1 - nominal / reference), see DESIGN section 1."""
+    # The ceiling needs the time of each part of the network, which is not measured yet.
     empty: dict[str, Any] = {
         **with_interval("realisation", None, None),
+        **with_interval("realisation_energy", None, None),
         "realisation_ceiling": None,
-        "realisation_energy": None,
     }
     reason = _no_realisation(own, row, reference, macs_reference)
     if reason is not None:
         return empty | {"realisation_reason": reason}
     assert macs_reference is not None  # noqa: S101  # _no_realisation has seen it
     saving = 1 - row["macs_nominal"] / macs_reference
-    shares = (1 - _paired_latency_ratios(own, reference)) / saving
-    interval: Interval | None = median_interval(shares)
-    return empty | with_interval("realisation", float(np.median(shares)), interval) | {"realisation_reason": None}
+    time = _realised("realisation", (1 - _paired_ratios(own, reference, "latency_ms")) / saving)
+    energy = _realised("realisation_energy", (1 - _paired_ratios(own, reference, "energy_mj")) / saving)
+    return empty | time | energy | {"realisation_reason": None}
+
+
+def _realised(name: str, shares: NDArray[np.float64]) -> dict[str, float | None]:
+    return with_interval(name, float(np.median(shares)) if len(shares) else None, median_interval(shares))
 
 
 def _no_realisation(
@@ -137,6 +163,6 @@ def _no_realisation(
         return "The nominal saving is under 5 %."
     if own.entry["mode"] == "masked":
         return "It ran masked, which saves nothing by design."
-    if not len(_paired_latency_ratios(own, reference)):
-        return "No block holds both it and its reference."
+    if not own.pairs(reference):
+        return "It and its reference did not run side by side; run the suite in another --out folder."
     return None

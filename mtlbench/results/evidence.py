@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,9 @@ from mtlbench.tasks.base import Task
 
 __all__ = ["Evidence", "gather"]
 
+# Two launches of one block whose starts are further apart than this did not run side by side.
+_APART_S = 600.0
+
 
 @dataclass
 class Evidence:
@@ -27,15 +29,14 @@ class Evidence:
 
     Args:
         entry: the cell's entry in `run.json`.
-        samples: the run's `samples` folder.
+        folder: the run folder.
         evaluation: the last evaluation that succeeded, or None.
-        timings: by block, the launches that succeeded with the evaluation's weights, data and code, under the same
-            settings as the last of them.
-        failures: launches that failed after the last success of their kind.
+        timings: by block, the launches that succeeded with the evaluation's weights, data and code.
+        failures: launches that failed and were not made good since.
     """
 
     entry: Mapping[str, Any]
-    samples: Path
+    folder: RunFolder
     evaluation: Launch | None = None
     timings: dict[int, Launch] = field(default_factory=dict)
     failures: list[Launch] = field(default_factory=list)
@@ -52,25 +53,39 @@ class Evidence:
         specs = self.entry["spec"]["problem"]["tasks"]
         return {spec["name"]: tasks.registry.get(spec["name"])(**spec["options"]) for spec in specs}
 
+    @property
+    def lacks_samples(self) -> bool:
+        """Whether a launch that counts has lost the file with its samples."""
+        launches = [*filter(None, [self.evaluation]), *self.timings.values()]
+        return not all(self.folder.has_samples(launch) for launch in launches)
+
     @cached_property
     def statistics(self) -> dict[str, NDArray[np.float64]]:
         """Sufficient statistics by task, [images, S]; empty for untrained weights."""
-        if self.evaluation is None:
+        if self.evaluation is None or not self.folder.has_samples(self.evaluation):
             return {}
-        path = self.samples / f"{self.evaluation['launch_id']}.images.parquet"
-        if not path.exists():
-            return {}
+        path = self.folder.sample_file(self.evaluation)
         names = [name for name in pq.read_schema(path).names if name.startswith("statistics.")]
         table = pq.read_table(path, columns=names)
         return {
-            name.removeprefix("statistics."): np.array(table[name].to_pylist(), dtype=np.float64) for name in names
+            name.removeprefix("statistics."): np.array(table[name].to_pylist(), dtype=np.float64)
+            for name in names
         }
+
+    @cached_property
+    def image_ids(self) -> list[str]:
+        """Ids of the evaluated images, in the order of `statistics`."""
+        if self.evaluation is None or not self.folder.has_samples(self.evaluation):
+            return []
+        ids: list[str] = pq.read_table(self.folder.sample_file(self.evaluation), columns=["id"])["id"].to_pylist()
+        return ids
 
     @cached_property
     def latencies_ms(self) -> NDArray[np.float64]:
         """All calls of all launches, pooled."""
-        paths = [self.samples / f"{launch['launch_id']}.latency.parquet" for launch in self.timings.values()]
-        columns = [pq.read_table(p, columns=["latency_ns"])["latency_ns"].to_numpy() for p in paths if p.exists()]
+        launches = [launch for launch in self.timings.values() if self.folder.has_samples(launch)]
+        paths = [self.folder.sample_file(launch) for launch in launches]
+        columns = [pq.read_table(path, columns=["latency_ns"])["latency_ns"].to_numpy() for path in paths]
         return np.concatenate(columns) / 1e6 if columns else np.empty(0)
 
     def numbers(self, key: str) -> NDArray[np.float64]:
@@ -78,42 +93,85 @@ class Evidence:
         values = [launch.get(key) for launch in self.timings.values()]
         return np.array([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
 
+    def pairs(self, other: Evidence) -> list[tuple[Launch, Launch]]:
+        """Own and other's launches of the same block that ran side by side."""
+        both = [(own, other.timings[block]) for block, own in self.timings.items() if block in other.timings]
+        return [(own, its) for own, its in both if abs(own["started_unix_s"] - its["started_unix_s"]) <= _APART_S]
 
-def gather(folder: RunFolder, cells: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Evidence]:
-    """Evidence by (cell, machine), for every cell of `run.json`; machine is empty for a cell without launches."""
+    def not_comparable(self, other: Evidence) -> str | None:
+        """Why numbers of the two must not be put in one ratio or difference, one sentence; None where they may."""
+        if self.evaluation is None or other.evaluation is None:
+            return "One of the two was not evaluated."
+        if self.evaluation.get("data_hash") != other.evaluation.get("data_hash"):
+            return "It and its baseline saw different data; run the suite again."
+        mine, its = self.evaluation.get("code_version", {}), other.evaluation.get("code_version", {})
+        changed = sorted(name for name in mine.keys() & its.keys() if mine[name] != its[name])
+        if changed:
+            return f"It and its baseline ran different code ({', '.join(changed)}); run the suite again."
+        return None
+
+
+def gather(
+    folder: RunFolder, run: Mapping[str, Any], launches: Iterable[Launch] | None = None
+) -> dict[tuple[str, str], Evidence]:
+    """Evidence by (cell, machine), for every cell of `run.json`; machine is empty for a cell without launches.
+
+    Where `run.json` says which launches count on a machine (`current`), no others do; elsewhere the last ones count.
+    """
+    cells = run["cells"]
     grouped: dict[tuple[str, str], list[Launch]] = {}
-    for launch in folder.launches():
+    for launch in folder.launches() if launches is None else launches:
         if launch["cell_id"] in cells:
             grouped.setdefault((launch["cell_id"], launch["machine_id"]), []).append(launch)
     machines: dict[str, list[str]] = {}
     for cell_id, machine in grouped:
         machines.setdefault(cell_id, []).append(machine)
-    return {
-        (cell_id, machine): _evidence(entry, folder.samples, grouped.get((cell_id, machine), []))
-        for cell_id, entry in cells.items()
-        for machine in machines.get(cell_id, [""])
-    }
+    found = {}
+    for cell_id, entry in cells.items():
+        for machine in machines.get(cell_id, [""]):
+            own = grouped.get((cell_id, machine), [])
+            current = run.get("current", {}).get(machine)
+            keys = _last_keys(own) if current is None else current.get(cell_id, {})
+            found[cell_id, machine] = _evidence(entry, folder, own, keys, run["measure"]["launches"])
+    return found
 
 
-def _evidence(entry: Mapping[str, Any], samples: Path, launches: Iterable[Launch]) -> Evidence:
-    evidence = Evidence(entry, samples)
+def _last_keys(launches: Iterable[Launch]) -> dict[str, str]:
+    return {launch["kind"]: launch["reuse_key"] for launch in launches if launch["status"] == "ok"}
+
+
+def _evidence(
+    entry: Mapping[str, Any],
+    folder: RunFolder,
+    launches: Iterable[Launch],
+    keys: Mapping[str, str],
+    blocks: int,
+) -> Evidence:
+    evidence = Evidence(entry, folder)
+    open_failures: dict[tuple[str, int], Launch] = {}
     timings: list[Launch] = []
     for launch in launches:
+        place = (launch["kind"], launch["block"])
         if launch["status"] != "ok":
-            evidence.failures.append(launch)
-            continue
-        evidence.failures = [f for f in evidence.failures if (f["kind"], f["block"]) != (launch["kind"], launch["block"])]
-        if launch["kind"] == "evaluate":
-            evidence.evaluation = launch
-        else:
-            timings.append(launch)
+            open_failures[place] = launch
+        elif launch["reuse_key"] == keys.get(launch["kind"]):
+            open_failures.pop(place, None)
+            if launch["kind"] == "evaluate":
+                evidence.evaluation = launch
+            else:
+                timings.append(launch)
     same = [launch for launch in timings if _origin(launch) == _origin(evidence.evaluation)]
-    if same:
-        current = same[-1]["reuse_key"]
-        evidence.timings = {launch["block"]: launch for launch in same if launch["reuse_key"] == current}
+    evidence.timings = {launch["block"]: launch for launch in same}
+    evidence.failures = [
+        failure
+        for (kind, block), failure in open_failures.items()
+        if block < blocks and (not keys or failure["weights_hash"] == "failed" or failure["reuse_key"] == keys.get(kind))
+    ]
     return evidence
 
 
 def _origin(launch: Launch | None) -> tuple[Any, ...]:
     """What a row's launches must share: the same weights, data and code."""
-    return () if launch is None else tuple(launch.get(name) for name in ("weights_hash", "data_hash", "code_version"))
+    if launch is None:
+        return ()
+    return tuple(launch.get(name) for name in ("weights_hash", "data_hash", "code_version"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from mtlbench.errors import CellFailedError, JournalError, UsageError
 from mtlbench.results.journal import SCHEMA_VERSION, Launch, read_journal
 
 __all__ = ["RunFolder", "write_atomically"]
+
+_SAMPLES = {"evaluate": "images", "time": "latency"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,32 @@ class RunFolder:
     def launches(self) -> list[Launch]:
         """The journal."""
         return read_journal(self.journal)
+
+    def sample_file(self, launch: Launch) -> Path:
+        """Where a launch keeps its raw samples or per-image statistics."""
+        return self.samples / f"{launch['launch_id']}.{_SAMPLES[launch['kind']]}.parquet"
+
+    def has_samples(self, launch: Launch) -> bool:
+        """Whether that file is there; without it a launch is not done."""
+        return self.sample_file(launch).exists()
+
+    def remove_orphans(self) -> None:
+        """Remove samples that no launch of the journal names: what a kill between the two leaves."""
+        known = {self.sample_file(launch) for launch in self.launches()}
+        for path in self.samples.glob("*.parquet"):
+            if path not in known:
+                path.unlink()
+
+    def forget(self, cell_ids: set[str], *, everything: bool) -> None:
+        """Remove the launches of some cells, and with `everything` all that a run leaves; nothing else."""
+        if everything:
+            for folder in (self.samples, self.logs):
+                shutil.rmtree(folder, ignore_errors=True)
+            for name in ("run.json", "launches.jsonl", "cells.csv", "seeds.csv", "suite.resolved.yaml"):
+                (self.path / name).unlink(missing_ok=True)
+        elif self.journal.exists():
+            kept = [launch for launch in self.launches() if launch["cell_id"] not in cell_ids]
+            write_atomically(self.journal, "".join(json.dumps(launch, ensure_ascii=False) + "\n" for launch in kept))
 
     def read_run(self) -> dict[str, Any] | None:
         """`run.json`, or None where there is none.

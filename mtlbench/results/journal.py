@@ -21,7 +21,10 @@ __all__ = ["SCHEMA_VERSION", "Launch", "append_launch", "read_journal", "repair_
 SCHEMA_VERSION = 1
 
 Launch = dict[str, Any]
-_REQUIRED = ("schema_version", "run_id", "machine_id", "launch_id", "kind", "cell_id", "status", "reuse_key")
+_REQUIRED = (
+    *("schema_version", "run_id", "machine_id", "session", "launch_id", "kind", "cell_id", "block", "status"),
+    "reuse_key",
+)
 
 
 def read_journal(path: Path) -> list[Launch]:
@@ -38,11 +41,19 @@ def read_journal(path: Path) -> list[Launch]:
 
 
 def append_launch(path: Path, launch: Mapping[str, Any]) -> None:
-    """Append one launch and force it to disk. Numbers that are not finite are written as null."""
-    line = json.dumps(_finite(dict(launch)), allow_nan=False, ensure_ascii=False) + "\n"
+    """Append one launch and force it to disk. Numbers that are not finite are written as null.
+
+    Raises:
+        JournalError: the disk is full; the journal is as it was before.
+    """
+    line = (json.dumps(_finite(dict(launch)), allow_nan=False, ensure_ascii=False) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(descriptor, line.encode())
+        before = os.fstat(descriptor).st_size
+        written = os.write(descriptor, line)
+        if written != len(line):
+            os.ftruncate(descriptor, before)
+            raise JournalError("could not be written whole", where=str(path), fix="Free space on its disk")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

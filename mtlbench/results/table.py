@@ -29,13 +29,13 @@ def load_results(path: str | Path) -> pd.DataFrame:
     """
     folder = RunFolder(Path(path))
     run = folder.require_run()
-    return _table(run, gather(folder, run["cells"]))
+    return _table(run, gather(folder, run))
 
 
 def write_tables(folder: RunFolder) -> pd.DataFrame:
     """Write `cells.csv` and `seeds.csv`; returns the table."""
     run = folder.require_run()
-    evidence = gather(folder, run["cells"])
+    evidence = gather(folder, run)
     table = _table(run, evidence)
     write_atomically(folder.path / "cells.csv", table.to_csv(index=False))
     write_atomically(folder.path / "seeds.csv", _seeds(run, evidence, table).to_csv(index=False))
@@ -51,7 +51,7 @@ def seed_table(path: str | Path) -> pd.DataFrame:
     """
     folder = RunFolder(Path(path))
     run = folder.require_run()
-    evidence = gather(folder, run["cells"])
+    evidence = gather(folder, run)
     return _seeds(run, evidence, _table(run, evidence))
 
 
@@ -70,15 +70,11 @@ def _table(run: Mapping[str, Any], evidence: Mapping[tuple[str, str], Evidence])
 
 
 def _is_split(own: Evidence, others: Mapping[str, Evidence]) -> bool:
-    """Whether some block of this cell ran in another session than a cell that it is compared with."""
-    companions = {own.entry["reference_id"], *own.entry["baseline_ids"].values()}
-    for cell_id in companions:
-        other = others.get(cell_id)
-        for block, launch in own.timings.items():
-            if other is not None and block in other.timings:
-                if other.timings[block]["session"] != launch["session"]:
-                    return True
-    return False
+    """Whether some block of this cell ran apart from a cell that it is compared with."""
+    entry = own.entry
+    companions = {entry["reference_id"], *entry["baseline_ids"].values(), *entry["companions"].values()}
+    found = [others[cell_id] for cell_id in companions if cell_id in others]
+    return any(len(own.pairs(other)) < len(own.timings.keys() & other.timings.keys()) for other in found)
 
 
 def _seeds(

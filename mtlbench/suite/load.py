@@ -43,7 +43,6 @@ class LoadedSuite:
     Args:
         path: the file it came from.
         suite: the validated schema.
-        resolved: the merged document with defaults written out: what is saved with every run.
     """
 
     path: Path
@@ -53,7 +52,25 @@ class LoadedSuite:
     head: Named
     variants: tuple[LoadedVariant, ...]
     baselines: tuple[Named, ...]
-    resolved: str
+
+    def resolved(self) -> str:
+        """The suite as YAML with every include, override and default written out: what is saved with a run.
+
+        It is a suite itself; where data lies is left out.
+        """
+        written = self.suite.model_dump(mode="json")
+        written["datasets"] = [_written(named) for named in self.datasets]
+        written["encoders"] = [_written(named) for named in self.encoders]
+        written["head"] = _written(self.head)
+        written["variants"] = [
+            _written(loaded.variant) | {"axes": {name: list(points) for name, points in loaded.axes.items()}}
+            for loaded in self.variants
+        ]
+        return yaml.safe_dump(written, sort_keys=False, allow_unicode=True)
+
+
+def _written(named: Named) -> dict[str, Any]:
+    return {"name": named.name, **named.options}
 
 
 def find_suite(name: str) -> Path:
@@ -109,7 +126,6 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> LoadedSuite:
         head=check.named(heads.registry, suite.head, ("head",)),
         variants=loaded_variants,
         baselines=check.all(variants.registry, [ComponentRef(name=b) for b in suite.baselines], "baselines"),
-        resolved=yaml.safe_dump(suite.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
     )
 
 
@@ -165,6 +181,14 @@ def _axes(
         where = document.where((*path, "axes", name))
         if name not in known:
             raise SuiteError(f"{ref.name} has no axis {name!r}", where=where, fix=did_you_mean(name, known))
-        if not points or len(set(points)) != len(points):
+        for i, value in enumerate(points):
+            refused = known[name].refuse(value)
+            if refused:
+                here = document.where((*path, "axes", name, i))
+                raise SuiteError(f"{name} {refused}, got {value!r}", where=here)
+        if not points or len({known[name].canonical(value) for value in points}) != len(points):
             raise SuiteError(f"axis {name!r} needs distinct points", where=where, fix="List each value once")
-    return {name: tuple(ref.axes.get(name, axis.grid)) for name, axis in known.items()}
+    return {
+        name: tuple(axis.canonical(value) for value in ref.axes.get(name, axis.grid))
+        for name, axis in known.items()
+    }

@@ -36,7 +36,7 @@ class Cell:
         seed: of initialisation and training.
         training: the resolved protocol, or None for untrained weights.
         inputs: number of test calls that are timed.
-        labels: short names for people (`dataset`, `encoder`).
+        labels: short names for people (`dataset`, `encoder`, `variant`).
         role: asked for by the suite, or added by the plan.
         unsupported: why this product of the matrix cannot be run; None where it can.
         reference_id: the variant's own dense network.
@@ -79,7 +79,7 @@ class Cell:
     @property
     def variant_label(self) -> str:
         """Variant and point, `adamtl[keep=0.5]`."""
-        return self.variant.name + point_label(self.point)
+        return self.labels.get("variant", self.variant.name) + point_label(self.point)
 
     @property
     def tasks_label(self) -> str:
@@ -164,51 +164,48 @@ def _matrix(suite: LoadedSuite) -> Iterator[Cell]:
     dataset_labels = distinct_labels(suite.datasets)
     encoder_labels = distinct_labels(suite.encoders)
     training = None if schema.training == "random" else schema.training.model_dump(mode="json")
-    for (d, dataset), task_set, hardware, (e, encoder), seed, entry in product(
+    variant_labels = distinct_labels([entry.variant for entry in suite.variants])
+    for (d, dataset), task_set, hardware, (e, encoder), seed, (v, entry) in product(
         enumerate(suite.datasets),
         schema.tasks,
         schema.hardware,
         enumerate(suite.encoders),
         schema.seeds,
-        suite.variants,
+        enumerate(suite.variants),
     ):
-        problem, reason = _problem(dataset, encoder, suite.head, task_set)
+        labels = {"dataset": dataset_labels[d], "encoder": encoder_labels[e], "variant": variant_labels[v]}
         for values in product(*entry.axes.values()):
-            point = dict(zip(entry.axes, values, strict=True))
             cell = Cell(
                 entry.variant,
-                point,
-                problem,
+                dict(zip(entry.axes, values, strict=True)),
+                _problem(dataset, encoder, suite.head, task_set),
                 dataset,
                 hardware,
                 seed,
                 training,
                 schema.measure.inputs,
-                labels={"dataset": dataset_labels[d], "encoder": encoder_labels[e]},
+                labels,
             )
-            yield replace(cell, unsupported=reason or _refusal(cell))
+            yield replace(cell, unsupported=_refusal(cell))
 
 
-def _problem(
-    dataset: Named, encoder: Named, head: Named, task_set: str | list[str]
-) -> tuple[Problem, str | None]:
-    """The problem of one product of the matrix, and why the dataset cannot pose it."""
+def _problem(dataset: Named, encoder: Named, head: Named, task_set: str | list[str]) -> Problem:
+    """The problem of one product of the matrix; tasks in the dataset's order, then those that it lacks."""
     offered = data.registry.get(dataset.name).tasks(dict(dataset.options))
-    names = list(offered) if task_set == "all" else list(task_set)
-    resolved = []
-    for name in names:
-        if name in offered:
-            resolved.append(Named(name, tasks.registry.get(name).resolve(offered[name])))
-        else:
-            resolved.append(Named(name))
+    names = [name for name in offered if task_set == "all" or name in task_set]
+    resolved = [Named(name, tasks.registry.get(name).resolve(offered[name])) for name in names]
+    if task_set != "all":
+        resolved += [Named(name) for name in task_set if name not in offered]
     height, width = dataset.options["size"]
-    missing = [name for name in names if name not in offered]
-    reason = f"{dataset.name} has no labels for {', '.join(missing)}" if missing else None
-    return Problem((height, width), encoder, head, tuple(resolved)), reason
+    return Problem((height, width), encoder, head, tuple(resolved))
 
 
 def _refusal(cell: Cell) -> str | None:
-    """Why the encoder or the variant cannot run this cell."""
+    """Why the dataset, the encoder or the variant cannot run this cell."""
+    offered = data.registry.get(cell.dataset.name).tasks(dict(cell.dataset.options))
+    missing = [name for name in cell.problem.task_names if name not in offered]
+    if missing:
+        return f"{cell.dataset.name} has no labels for {', '.join(missing)}"
     encoder = encoders.registry.get(cell.problem.encoder.name)
     refused = encoder.refuse_size(cell.problem.size, dict(cell.problem.encoder.options))
     if refused:
@@ -240,5 +237,6 @@ def _default(name: str) -> Named:
 def _companion(cell: Cell, variant: Named, role: Role) -> Cell:
     """The cell of another variant, at full compute, that `cell` is compared to."""
     full = {axis.name: axis.grid[0] for axis in variants.registry.get(variant.name).axes}
-    other = replace(cell, variant=variant, point=full, role=role)
-    return other if cell.unsupported else replace(other, unsupported=_refusal(other))
+    labels = {**cell.labels, "variant": variant.name}
+    other = replace(cell, variant=variant, point=full, role=role, labels=labels)
+    return replace(other, unsupported=_refusal(other))

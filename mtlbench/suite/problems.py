@@ -152,6 +152,8 @@ def _fault(document: Document, details: ErrorDetails, prefix: KeyPath) -> _Fault
 def _wrong_value(path: KeyPath, group: list[_Fault]) -> tuple[str, str | None]:
     """What is wrong with a value, by all members of a union that refused it, and the nearest allowed word."""
     name = _name(path)
+    # A member that got as far as its own rules is the one that was meant; what the others expect would mislead.
+    group = [fault for fault in group if fault.kind == "value_error"] or group
     expected = [_EXPECTED[fault.kind].format(**fault.context) for fault in group if fault.kind in _EXPECTED]
     if not expected:
         message = str(group[0].context.get("error") or group[0].details["msg"])

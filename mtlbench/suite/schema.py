@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from mtlbench.training.protocol import TrainingProtocol
 
@@ -58,7 +58,15 @@ def _task_sets(value: Any) -> Any:
 Ref = Annotated[ComponentRef, BeforeValidator(_named)]
 Variants = Annotated[list[Annotated[VariantRef, BeforeValidator(_named)]], BeforeValidator(_listed)]
 Refs = Annotated[list[Ref], BeforeValidator(_listed)]
-TaskSet = Literal["all"] | list[str]
+
+
+def _distinct_names(value: list[str]) -> list[str]:
+    if len(set(value)) != len(value):
+        raise ValueError("names a task twice")
+    return value
+
+
+TaskSet = Literal["all"] | Annotated[list[str], Field(min_length=1), AfterValidator(_distinct_names)]
 
 
 class Hardware(BaseModel):
@@ -80,8 +88,14 @@ class Hardware(BaseModel):
 
     @property
     def label(self) -> str:
-        """Short name, used in tables: `cpu-1t-b1`, with what is not the default added."""
-        return f"{self.device.replace(':', '')}-{self.threads}t-b{self.batch}"
+        """Short name, used in tables and groups: `cpu-1t-b1`, and what is not the default."""
+        plain = f"{self.device.replace(':', '')}-{self.threads}t-b{self.batch}"
+        special = [str(getattr(self, name)) for name in ("precision", "runtime") if name in self._special()]
+        return "-".join([plain, *special])
+
+    def _special(self) -> set[str]:
+        fields = type(self).model_fields
+        return {name for name in fields if getattr(self, name) != fields[name].default}
 
 
 class Measure(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -65,14 +65,15 @@ class Source:
         data_hash: its fingerprint, so that changed data gives other artifacts.
         training: the resolved training protocol.
         seed: of initialisation, data order and augmentation.
-        code_version: by component, what would change the outcome of the same specification.
+        code_version: by component, what would change the outcome of the same specification. Variants leave it as
+            they get it; it is filled in for each artifact by whoever executes the plan.
     """
 
     dataset: Named
     data_hash: str
     training: Mapping[str, Any]
     seed: int
-    code_version: Mapping[str, int]
+    code_version: Mapping[str, int] = field(default_factory=dict)
 
     def specification(self) -> dict[str, Any]:
         """What identity hashes."""
@@ -114,7 +115,10 @@ class Artifact:
     def label(self) -> str:
         """For people: what is trained, on what."""
         tasks = "+".join(self.problem.task_names)
-        return f"{self.variant}:{self.stage} {tasks} on {self.source.dataset.name} (seed {self.source.seed})"
+        encoder = self.problem.encoder
+        arch = encoder.options.get("arch", "")
+        network = f"{encoder.name}-{arch}" if arch else encoder.name
+        return f"{self.variant}:{self.stage} {tasks}, {network} on {self.source.dataset.name} (seed {self.source.seed})"
 
     def specification(self) -> dict[str, Any]:
         """What identity hashes; JSON-able."""
@@ -122,16 +126,10 @@ class Artifact:
             "variant": self.variant,
             "stage": self.stage,
             "problem": self.problem.specification(),
-            "source": self.source.specification() | {"code_version": self._code_version()},
+            "source": self.source.specification(),
             "options": dict(self.options),
             "parents": {role: parent.specification() for role, parent in self.parents.items()},
         }
-
-    def _code_version(self) -> dict[str, int]:
-        """Versions of what shaped these weights: of the tasks, only the artifact's own."""
-        own = {f"task:{name}" for name in self.problem.task_names}
-        versions = self.source.code_version.items()
-        return {name: version for name, version in versions if not name.startswith("task:") or name in own}
 
     @classmethod
     def from_specification(cls, spec: Mapping[str, Any]) -> Artifact:
@@ -168,16 +166,25 @@ def problem_from(spec: Mapping[str, Any]) -> Problem:
     )
 
 
-def in_training_order(artifacts: Iterable[Artifact]) -> list[Artifact]:
-    """All artifacts and their ancestors, each once, parents first."""
+def in_training_order(
+    artifacts: Iterable[Artifact], is_there: Callable[[Artifact], bool] = lambda _: False
+) -> list[Artifact]:
+    """All artifacts and the ancestors that they need, each once, parents first.
+
+    Args:
+        artifacts: what is wanted.
+        is_there: whether an artifact is trained already; its ancestors are then not needed, nor is it.
+    """
     ordered: dict[str, Artifact] = {}
     for artifact in artifacts:
-        for node in _ancestors_first(artifact):
+        for node in _ancestors_first(artifact, is_there):
             ordered.setdefault(node.key, node)
     return list(ordered.values())
 
 
-def _ancestors_first(artifact: Artifact) -> Iterator[Artifact]:
+def _ancestors_first(artifact: Artifact, is_there: Callable[[Artifact], bool]) -> Iterator[Artifact]:
+    if is_there(artifact):
+        return
     for parent in artifact.parents.values():
-        yield from _ancestors_first(parent)
+        yield from _ancestors_first(parent, is_there)
     yield artifact

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,17 +111,26 @@ class ArtifactCache:
             "weights_sha256": weights_hash,
         }
         (folder / _RECORD).write_text(json.dumps(full | dict(record), indent=1))
-        self.forget(artifact.key)
+        shutil.rmtree(self.root / artifact.key, ignore_errors=True)
         os.replace(folder, self.root / artifact.key)
         return StoredArtifact(artifact.key, self.root / artifact.key, weights_hash)
 
     def forget(self, key: str) -> None:
-        """Remove a stored artifact, if it is there."""
-        shutil.rmtree(self.root / key, ignore_errors=True)
+        """Remove a stored artifact and the checkpoint of an unfinished one, if they are there."""
+        with self.training(key):
+            for folder in (self.root / key, self.root / f"{key}.partial"):
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def training(self, key: str) -> Iterator[None]:
-        """Held while an artifact is trained, so that two runs never train the same one at once."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with file_lock(self.root / f"{key}.lock"):
-            yield
+    def training(
+        self,
+        key: str,
+        on_wait: Callable[[str], None] = lambda _: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Iterator[int]:
+        """Held while an artifact is trained, so that two runs never train the same one at once.
+
+        Arguments and what is yielded are those of `file_lock`.
+        """
+        with file_lock(self.root / f"{key}.lock", on_wait=on_wait, check=check) as descriptor:
+            yield descriptor

@@ -137,7 +137,8 @@ class _Run:
         return {"epoch": float(epoch), "loss": total / self.steps_per_epoch, "lr": rate}
 
     def _step(self, step: int, images: Tensor, labels: Mapping[str, Tensor]) -> float:
-        losses = self.recipe.losses(self.network, images, labels)
+        progress = step / (self.steps_per_epoch * self.protocol.epochs)
+        losses = self.recipe.losses(self.network, images, labels, progress)
         for name, value in losses.items():
             if not math.isfinite(value.item()):
                 raise TrainingError(
@@ -161,7 +162,7 @@ class _Run:
         values = primary_values(metrics, self.tasks)
         self.first = self.first or values
         reached = score(values, self.first, self.tasks)
-        if self.best_state is None or reached > self.best_score:
+        if self.best_state is None or reached >= self.best_score:
             self.best_score, self.best_epoch = reached, epoch
             self.best_state = copy.deepcopy(self.network.state_dict())
         return {f"val.{task}.{name}": value for task, row in metrics.items() for name, value in row.items()}

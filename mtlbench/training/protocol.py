@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mtlbench.component import Options
 
@@ -45,3 +45,9 @@ class TrainingProtocol(Options):
     )
     eval_every: int = Field(default=1, ge=1, description="epochs between validations")
     threads: int = Field(default=1, ge=1, description="threads of one training process; weights depend on it")
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> TrainingProtocol:
+        if self.task_weights and self.weighting != "fixed":
+            raise ValueError("task_weights are fixed weights; leave them out, or set weighting to fixed")
+        return self

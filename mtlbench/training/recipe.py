@@ -17,13 +17,16 @@ class Recipe(Protocol):
         """The network to train, initialised from `seed` and from the states of the artifact's parents."""
         ...
 
-    def losses(self, network: nn.Module, images: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def losses(
+        self, network: nn.Module, images: Tensor, labels: Mapping[str, Tensor], progress: float
+    ) -> dict[str, Tensor]:
         """Unweighted loss of each task (and of each further term), scalars.
 
         Args:
             network: in training mode.
             images: normalised [B, 3, H, W].
             labels: by task, in the task's label layout.
+            progress: share of all training steps done, for what is annealed.
         """
         ...
 

@@ -47,14 +47,19 @@ def primary_values(metrics: Mapping[str, Mapping[str, float]], tasks: Mapping[st
 def score(values: Mapping[str, float], first: Mapping[str, float], tasks: Mapping[str, Task]) -> float:
     """How good an epoch is, higher is better.
 
-    The mean over tasks of the signed relative change against the first validated epoch (ours): delta-m's form, so
-    that no task dominates by its unit. For one task it orders epochs exactly as its primary metric does. A metric
-    that is not finite makes the epoch the worst.
+    The mean over tasks of the signed change against the first validated epoch, as a share of the larger of the two
+    values (ours). So no task dominates by its unit, nor by having started at nothing; for one task it orders epochs
+    exactly as its primary metric does. A task that the validation split cannot judge has no say; a metric that was
+    defined and is no more makes the epoch the worst.
     """
     changes = []
     for name, task in tasks.items():
-        scale = max(abs(first[name]), 1e-6)
+        before, now = first[name], values[name]
+        if not math.isfinite(before):
+            continue
+        if not math.isfinite(now):
+            return -math.inf
         sign = 1.0 if task.directions[task.primary] == "higher" else -1.0
-        changes.append(sign * (values[name] - first[name]) / scale)
-    mean = sum(changes) / len(changes)
-    return mean if math.isfinite(mean) else -math.inf
+        scale = max(abs(before), abs(now))
+        changes.append(sign * (now - before) / scale if scale > 0 else 0.0)
+    return sum(changes) / len(changes) if changes else 0.0

@@ -34,10 +34,14 @@ class UncertaintyWeighting(nn.Module):
 
     def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Scalar total of scalar losses."""
-        terms = [
-            torch.exp(-self.log_variance[n]) * loss + self.log_variance[n] / 2 for n, loss in losses.items()
-        ]
-        return torch.stack(terms).sum()
+        return torch.stack([self._term(name, loss) for name, loss in losses.items()]).sum()
+
+    def _term(self, name: str, loss: Tensor) -> Tensor:
+        """A term that is no task (a budget, say) has no uncertainty, and counts once."""
+        if name not in self.log_variance:
+            return loss
+        log_variance: Tensor = self.log_variance[name]
+        return torch.exp(-log_variance) * loss + log_variance / 2
 
 
 def make_weighting(kind: str, weights: Mapping[str, float]) -> nn.Module:

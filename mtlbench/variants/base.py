@@ -53,6 +53,7 @@ class Axis:
         meaning: `exact` MACs, an `expected` value over data, or only a training `target`.
         scope: `global`, `encoder` or `head:<task>`.
         is_budget: the value is the asked share of the reference's MACs.
+        low, high: smallest and largest value that makes sense, where the axis is a number.
     """
 
     name: str
@@ -61,6 +62,26 @@ class Axis:
     meaning: Literal["exact", "expected", "target"]
     scope: str = "global"
     is_budget: bool = False
+    low: float | None = None
+    high: float | None = None
+
+    def refuse(self, value: AxisValue) -> str | None:
+        """Why a value is not one of this axis, half a sentence; None where it is."""
+        numeric = all(not isinstance(point, str) for point in self.grid)
+        if numeric and isinstance(value, str):
+            return "must be a number"
+        if not numeric and value not in self.grid:
+            return f"must be one of {', '.join(map(str, self.grid))}"
+        if self.low is not None and not isinstance(value, str) and value < self.low:
+            return f"must be at least {self.low:g}"
+        if self.high is not None and not isinstance(value, str) and value > self.high:
+            return f"must be at most {self.high:g}"
+        return None
+
+    def canonical(self, value: AxisValue) -> AxisValue:
+        """`1` as `1.0` on an axis of fractions, so that both are one cell."""
+        fractional = any(isinstance(point, float) for point in self.grid)
+        return float(value) if fractional and isinstance(value, int) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +108,13 @@ class Trace:
         active: by cost-unit id, float tensor [batch] in [0, 1], the share of the unit that the sample's decisions
             needed; a unit that is left out was needed whole.
         decisions: whatever the runnable needs to replay the call; opaque to everyone else.
+        claimed_macs: per sample, what the original authors' formula would print; None where there is none.
     """
 
     batch: int
     active: Mapping[str, Tensor] | None = None
     decisions: Any = None
+    claimed_macs: Sequence[float] | None = None
 
     def nominal_macs(self, units: Sequence[CostUnit]) -> list[float]:
         """MACs that each sample's decisions needed: a list of `batch` numbers."""

@@ -24,7 +24,9 @@ class DenseRecipe:
         """A dense network with random weights; dense artifacts have no parents."""
         return build_dense(self._problem, seed, None)
 
-    def losses(self, network: nn.Module, images: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def losses(
+        self, network: nn.Module, images: Tensor, labels: Mapping[str, Tensor], progress: float
+    ) -> dict[str, Tensor]:
         """The loss of each task."""
         predictions = network(images)
         return {name: task.loss(predictions[name], labels[name]) for name, task in self._tasks.items()}

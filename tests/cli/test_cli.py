@@ -122,6 +122,19 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys, monkeypa
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("out", ["/dev/null", "/proc/nothing", "/etc/passwd/run"])
+def test_a_place_that_cannot_be_a_folder_is_exit_2(out, capsys):
+    assert main(["run", "ci", "--out", out]) == 2
+    assert out in capsys.readouterr().err
+
+
+def test_more_inputs_than_test_images_is_unsupported(capsys):
+    assert main(["run", "ci", "--dry-run", "--set", "hardware={batch: 16}"]) == 0
+    printed = capsys.readouterr().out
+    assert "unsupported" in printed
+    assert "0 timed launches" in printed
+
+
 def test_demanded_energy_without_a_meter_is_exit_5(capsys, tmp_path):
     from mtlbench.measure.energy import select_meter
 

@@ -22,11 +22,11 @@ class Recorder(Observer):
     def planned(self, counts):
         self.counts = dict(counts)
 
-    def started(self, kind, label):
+    def started(self, kind, job, label):
         self.jobs.append((kind, label))
 
-    def progressed(self, label, row):
-        self.epochs.append(label)
+    def progressed(self, job, row):
+        self.epochs.append(job)
 
     def message(self, text):
         self.messages.append(text)

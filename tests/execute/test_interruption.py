@@ -41,9 +41,13 @@ def test_kill_9_at_random_moments_loses_nothing_and_repeats_nothing(finished, tm
     process = command(*arguments, **environment)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    counts = Counter(launch["launch_id"] for launch in RunFolder(folder).launches())
+    launches = RunFolder(folder).launches()
+    assert {launch["status"] for launch in launches} == {"ok"}
+    counts = Counter((launch["cell_id"], launch["kind"], launch["block"]) for launch in launches)
     assert set(counts.values()) == {1}
     assert len(counts) == 2 + 2 * 4
+    files = sorted(path.name for path in (folder / "samples").glob("*.parquet"))
+    assert files == sorted(RunFolder(folder).sample_file(launch).name for launch in launches)
     table = load_results(folder)
     columns = [name for name in table.columns if name.startswith(("metric.", "delta_m", "macs_"))]
     assert set(table["status"]) == {"ok"}

@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,3 +83,18 @@ def test_a_dead_holder_holds_nothing(tmp_path):
     process.join(30)
     with try_lock(path) as holder:
         assert holder is None
+
+
+def test_what_check_raises_ends_a_wait(tmp_path):
+    path = tmp_path / "lock"
+    process, release = _holder(path)
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), file_lock(path, check=stop):
+        raise AssertionError("the lock was not free")
+    with try_lock(path) as holder:
+        assert holder == f"pid {process.pid}"
+    release.set()
+    process.join(30)

@@ -10,6 +10,7 @@ import pytest
 from mtlbench.results.columns import ordered_columns
 from mtlbench.results.comparisons import compare_cell, delta_m_over_seeds
 from mtlbench.results.evidence import Evidence
+from mtlbench.results.folder import RunFolder
 
 
 def _entry(cell_id, **changes):
@@ -25,13 +26,16 @@ def _entry(cell_id, **changes):
     } | changes
 
 
-def _evidence(cell_id, latencies, macs, sessions=None, **changes):
+def _evidence(cell_id, latencies, macs, started=None, **changes):
     timings = {
-        block: {"latency_ms": latency, "session": (sessions or {}).get(block, "s")}
+        block: {"latency_ms": latency, "started_unix_s": (started or {}).get(block, 60.0 * block)}
         for block, latency in enumerate(latencies)
     }
-    evaluation = {"macs_full": macs, "macs_executed": macs, "launch_id": "none"}
-    return Evidence(_entry(cell_id, **changes), Path("nowhere"), evaluation, timings)
+    evaluation = {"macs_full": macs, "macs_executed": macs, "macs_refused": False, "launch_id": "none"}
+    evaluation |= {"kind": "evaluate", "data_hash": "data", "code_version": {"training": 1}}
+    evidence = Evidence(_entry(cell_id, **changes), RunFolder(Path("nowhere")), evaluation, timings)
+    evidence.__dict__["image_ids"] = ["a", "b"]
+    return evidence
 
 
 def _compare(own, others, nominal):
@@ -73,12 +77,57 @@ def test_realisation_is_empty_with_a_reason(changes, nominal, reason):
     assert reason in columns["realisation_reason"]
 
 
-def test_launches_of_different_sessions_are_never_paired():
-    dense = _evidence("dense", [10.0] * 6, 100, sessions=dict.fromkeys(range(6), "earlier"))
+def test_launches_that_ran_apart_are_never_paired():
+    yesterday = dict.fromkeys(range(6), -86400.0)
+    dense = _evidence("dense", [10.0] * 6, 100, started=yesterday)
     own = _evidence("own", [7.0] * 6, 100)
     columns = _compare(own, {"dense": dense}, 50)
     assert columns["latency_vs_static_mtl"] is None
-    assert "No block" in columns["realisation_reason"]
+    assert "side by side" in columns["realisation_reason"]
+
+
+def test_a_block_that_a_kill_split_is_paired_when_resumed_soon():
+    dense = _evidence("dense", [10.0] * 6, 100, started={3: 60.0 * 3 + 120})
+    own = _evidence("own", [7.0] * 6, 100)
+    assert _compare(own, {"dense": dense}, 50)["latency_vs_static_mtl.ci_low"] == pytest.approx(0.7)
+
+
+def test_energy_is_realised_like_time():
+    dense = _evidence("dense", [10.0] * 6, 100)
+    own = _evidence("own", [7.0] * 6, 100)
+    for evidence, joules in ((dense, 100.0), (own, 80.0)):
+        for launch in evidence.timings.values():
+            launch["energy_mj"] = joules
+    columns = _compare(own, {"dense": dense}, 50)
+    assert columns["realisation_energy"] == pytest.approx(0.2 / 0.5)
+
+
+def test_a_refused_total_is_divided_by_nobody():
+    dense = _evidence("dense", [10.0] * 6, 100)
+    dense.evaluation["macs_refused"] = True
+    assert _compare(_evidence("own", [7.0] * 6, 100), {"dense": dense}, 50)["macs_vs_static_mtl"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"data_hash": "other"}, "different data"), ({"code_version": {"training": 2}}, "different code")],
+)
+def test_a_baseline_of_other_data_or_code_is_none(change, words):
+    single = _with_statistics("single", [1.0, 2.0])
+    single.evaluation |= change
+    own = _with_statistics("own", [1.0, 2.0])
+    columns = _compare(own, {"single": single, "own": own}, 100)
+    assert columns["delta_m"] is None
+    assert words in columns["delta_m_reason"]
+    assert columns["macs_vs_single_task"] is None
+
+
+def test_a_baseline_on_other_images_is_none():
+    single, own = _with_statistics("single", [1.0, 2.0]), _with_statistics("own", [1.0, 2.0])
+    single.__dict__["image_ids"] = ["a", "c"]
+    columns = _compare(own, {"single": single, "own": own}, 100)
+    assert columns["delta_m"] is None
+    assert "different images" in columns["delta_m_reason"]
 
 
 def _with_statistics(cell_id, errors, **changes):

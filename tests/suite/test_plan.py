@@ -146,6 +146,43 @@ def test_only_keeps_what_its_cells_are_compared_with(tmp_path):
     assert plan.only("nothing like it").cells == ()
 
 
+def test_task_sets_that_differ_in_order_are_one_cell(tmp_path):
+    plan = plan_suite(suite_of(tmp_path, tasks="[[semseg, depth], [depth, semseg]]"))
+    assert [cell.problem.task_names for cell in plan.cells] == [("semseg", "depth")] * 2
+
+
+def test_a_refused_point_spoils_no_other_cell(tmp_path, monkeypatch):
+    monkeypatch.setattr(Adaptive, "refuse", lambda self, point: "too much" if point["keep"] > 0.9 else None)
+    plan = plan_suite(
+        suite_of(tmp_path, variants="[{name: adaptive, axes: {keep: [1.0, 0.5], width: [1.0]}}]")
+    )
+    reasons = {cell.variant_label: cell.unsupported for cell in plan.cells}
+    assert reasons == {
+        "single_task": None,
+        "static_mtl": None,
+        "adaptive[keep=1.0,width=1.0]": "too much",
+        "adaptive[keep=0.5,width=1.0]": None,
+    }
+
+
+def test_whole_numbers_on_an_axis_of_fractions_are_the_same_cell(tmp_path):
+    one, other = (
+        plan_suite(suite_of(tmp_path, variants="[{name: adaptive, axes: {keep: [" + value + "]}}]"))
+        .cells[-1]
+        .id
+        for value in ("1", "1.0")
+    )
+    assert one == other
+
+
+def test_the_resolved_suite_is_a_suite_with_the_same_cells(tmp_path):
+    suite = suite_of(tmp_path, variants="[{name: adaptive, axes: {keep: [0.5]}}]", training="random")
+    again = tmp_path / "resolved.yaml"
+    again.write_text(suite.resolved())
+    assert "drop_path" in suite.resolved()
+    assert [c.id for c in plan_suite(load_suite(str(again))).cells] == [c.id for c in plan_suite(suite).cells]
+
+
 def test_labels_tell_namesakes_apart(tmp_path):
     plan = plan_suite(
         suite_of(tmp_path, encoders="[{name: vit, arch: nano, patch: 8},{name: vit, arch: nano, patch: 16}]")
@@ -165,6 +202,14 @@ def test_labels_tell_namesakes_apart(tmp_path):
         (BASE + "measure: {launches: six}\n", "7:21", "launches"),
         (BASE + "variants: [static_mtl]\n", "7:1", "twice"),
         (BASE.replace("[single_task, static_mtl]", "[{name: adaptive, axes: {kep: [1]}}]"), "6:", "keep"),
+        (BASE.replace("[semseg, depth]", "[[]]"), "4:", "tasks"),
+        (BASE.replace("[semseg, depth]", "[semseg, semseg]"), "4:", "twice"),
+        (
+            BASE.replace("[single_task, static_mtl]", "[{name: adaptive, axes: {keep: [all]}}]"),
+            "6:",
+            "number",
+        ),
+        (BASE + "training: {weighting: uncertainty, task_weights: {depth: 2}}\n", "7:", "fixed"),
         (BASE + "measure: {energy: rapl}\n", "7:19", "pyrapl"),
         (BASE + "training: {task_weights: {dept: 2}}\n", "7:", "depth"),
     ],

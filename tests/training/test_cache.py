@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from mtlbench.errors import MtlbenchError
+from mtlbench.execute.versions import versioned
 from mtlbench.training.artifact import Artifact, Named, Problem, Source, in_training_order
 from mtlbench.training.cache import ArtifactCache
+from mtlbench.variants.static_mtl import StaticMTL
 
 PROBLEM = Problem((32, 32), Named("vit"), Named("multiscale"), (Named("depth"), Named("edge")))
 SOURCE = Source(Named("scenes"), "data", {"epochs": 1}, 0, {"task:depth": 1, "task:edge": 1, "training": 1})
@@ -29,10 +31,16 @@ def test_the_key_is_of_all_that_shapes_the_weights():
     assert len({ARTIFACT.key, *(other.key for other in others)}) == len(others) + 1
 
 
-def test_other_tasks_and_places_do_not_shape_it():
-    alone = replace(ARTIFACT, problem=PROBLEM.only("depth"))
-    newer_edge = replace(SOURCE, code_version={**SOURCE.code_version, "task:edge": 2})
-    assert replace(alone, source=newer_edge).key == alone.key
+def test_each_artifact_has_the_versions_of_what_shapes_it(monkeypatch):
+    whole = versioned(replace(ARTIFACT, parents={"start": replace(ARTIFACT, problem=PROBLEM.only("depth"))}))
+    own, parents = (a.source.code_version for a in (whole, whole.parents["start"]))
+    assert {"variant:static_mtl", "task:edge", "task:depth", "dataset:scenes", "training"} <= own.keys()
+    assert "task:edge" not in parents
+    monkeypatch.setattr(StaticMTL, "version", 2)
+    assert versioned(whole).key != whole.key
+
+
+def test_places_do_not_shape_it():
     elsewhere = replace(SOURCE, dataset=Named("scenes", places={"root": "/elsewhere"}))
     assert replace(ARTIFACT, source=elsewhere).key == ARTIFACT.key
 
@@ -46,6 +54,12 @@ def test_parents_are_trained_first_and_once():
     child = replace(ARTIFACT, stage="a", parents={"start": ARTIFACT})
     other = replace(ARTIFACT, stage="b", parents={"x": child, "y": ARTIFACT})
     assert [a.stage for a in in_training_order([other, child, ARTIFACT])] == ["dense", "a", "b"]
+
+
+def test_ancestors_of_what_is_there_are_not_needed():
+    child = replace(ARTIFACT, stage="a", parents={"start": ARTIFACT})
+    assert in_training_order([child], lambda a: a.stage == "a") == []
+    assert [a.stage for a in in_training_order([child], lambda a: a.stage == "dense")] == ["a"]
 
 
 def test_what_is_stored_is_found_and_checked(tmp_path):
@@ -63,8 +77,10 @@ def test_what_is_stored_is_found_and_checked(tmp_path):
     (found.folder / "weights.safetensors").write_bytes(content[:-1] + b"\x01")
     with pytest.raises(MtlbenchError, match="recorded hash"):
         found.load()
+    (cache.workdir(ARTIFACT.key) / "checkpoint.pt").write_bytes(b"in progress")
     cache.forget(ARTIFACT.key)
     assert cache.find(ARTIFACT.key) is None
+    assert list(cache.workdir(ARTIFACT.key).iterdir()) == []
 
 
 def test_equal_weights_have_equal_hashes(tmp_path):

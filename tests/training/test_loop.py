@@ -49,7 +49,7 @@ class Recipe:
     def predict(self, network, images):
         return {name: head(images) for name, head in network.items()}
 
-    def losses(self, network, images, labels):
+    def losses(self, network, images, labels, progress):
         self.calls += 1
         found = {name: TASKS[name].loss(p, labels[name]) for name, p in self.predict(network, images).items()}
         if self.calls - 1 == self.poison_at:
@@ -142,6 +142,24 @@ def test_the_score_orders_one_task_by_its_primary_metric_and_punishes_nan():
     scores = [score({"depth": value}, first, only) for value in (3.0, 2.0, 1.0)]
     assert scores == sorted(scores)
     assert score({"depth": math.nan}, first, only) == -math.inf
+
+
+def test_no_task_wins_by_having_started_at_nothing():
+    first = {"depth": 1.0, "saliency": 0.0}
+    steady = score({"depth": 0.4, "saliency": 0.001}, first, TASKS)
+    assert steady > score({"depth": 1.0, "saliency": 0.002}, first, TASKS)
+
+
+def test_a_task_that_validation_cannot_judge_has_no_say():
+    first = {"depth": 1.0, "saliency": math.nan}
+    scores = [score({"depth": d, "saliency": math.nan}, first, TASKS) for d in (1.0, 0.5)]
+    assert scores == sorted(scores)
+    assert math.isfinite(scores[0])
+
+
+def test_a_term_that_is_no_task_counts_once():
+    weighting = make_weighting("uncertainty", {"a": 1.0})
+    assert weighting({"a": torch.tensor(2.0), "budget": torch.tensor(3.0)}).item() == pytest.approx(5.0)
 
 
 def test_uncertainty_weighting_finds_its_optimum():

@@ -9,7 +9,7 @@ import torch
 
 from mtlbench import variants
 from mtlbench.testing import CHECKS, Case, ConformanceError
-from mtlbench.variants.base import Axis, Runnable, Trace
+from mtlbench.variants.base import Axis, Runnable, Trace, Variant
 from mtlbench.variants.static_mtl import StaticMTL
 
 
@@ -182,6 +182,12 @@ def test_each_check_fails_its_broken_toy(name):
 def test_a_waiver_lifts_the_check_it_is_about():
     waived = type("Waived", (_Toy,), {"runnable": _Random, "waivers": frozenset({"stochastic"})})
     CHECKS["evaluation_is_deterministic"](Case.small(waived))
+
+
+def test_a_reference_without_a_dense_network_is_refused():
+    hollow = type("Hollow", (StaticMTL,), {"reference": "static_mtl", "dense": Variant.dense})
+    with pytest.raises(ConformanceError, match="dense"):
+        CHECKS["full_compute_equals_reference"](Case.small(hollow))
 
 
 def test_units_of_single_task_networks_are_distinct():

@@ -89,6 +89,7 @@ class _Ledger:
                 "macs_executed": count.macs / len(samples),
                 "macs_nominal": nominal[i],
                 "macs_policy": policy[i],
+                "macs_claimed": None if trace.claimed_macs is None else float(trace.claimed_macs[i]),
                 **{f"attribute.{name}": float(value) for name, value in sample.attributes.items()},
                 **{f"statistics.{name}": values[i].tolist() for name, values in statistics.items()},
             }
@@ -132,6 +133,8 @@ class _Ledger:
             values[f"{name}_p50"], values[f"{name}_p95"] = (
                 float(q) for q in np.quantile(column, [0.5, 0.95])
             )
+        claimed = [row["macs_claimed"] for row in self.rows if row["macs_claimed"] is not None]
+        values["macs_claimed"] = float(np.mean(claimed)) if claimed else None
         return values | self._quality()
 
     def _quality(self) -> dict[str, float]:

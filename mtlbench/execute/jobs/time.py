@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,9 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     load_ms = (clock.now_ns() - started) / 1e6
     call = _Call(runnable)
     with torch.inference_mode():
-        warm = warm_up(call, inputs, clock, max_seconds=settings["warmup_max_seconds"])
+        warm = warm_up(
+            call, inputs, clock, max_seconds=settings["warmup_max_seconds"], before_call=runnable.reset
+        )
         before = Health.read()
         samples = time_calls(
             call,
@@ -60,7 +63,7 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         )
         health = compare(before, Health.read(), threads=threads)
         memory = _memory(cell.device)
-        energy = _energy(call, inputs, cell, settings)
+        energy = _energy(call, runnable.reset, inputs, cell, settings)
     _write(samples, Path(job["samples"]), job)
     return {
         "latency_ms": samples.mean_floor_ms(),
@@ -96,11 +99,14 @@ def _memory(device: str) -> dict[str, float]:
     return named | {"memory_peak_mib": peaks.get("cuda_allocated", peaks["rss"])}
 
 
-def _energy(call: _Call, inputs: list[Tensor], cell: OpenCell, settings: dict[str, Any]) -> dict[str, Any]:
+def _energy(
+    call: _Call, reset: Callable[[], None], inputs: list[Tensor], cell: OpenCell, settings: dict[str, Any]
+) -> dict[str, Any]:
     """Energy per image where there is a meter; the reason where there is none."""
     meter = select_meter(settings["energy"], cell.device)
+    clock = clock_for(cell.device)
     window = measure_energy(
-        meter, call, inputs, clock_for(cell.device), min_seconds=settings["energy_min_seconds"]
+        meter, call, inputs, clock, min_seconds=settings["energy_min_seconds"], before_call=reset
     )
     row = {f"energy_{name}": value for name, value in window.reading.as_dict().items() if name != "joules"}
     per_call = window.millijoules_per_call

@@ -122,6 +122,7 @@ def measure_energy(
     clock: Clock,
     *,
     min_seconds: float,
+    before_call: Callable[[], object] | None = None,
     idle_seconds: float = 1.0,
     sleep: Callable[[float], object] = time.sleep,
 ) -> EnergyWindow:
@@ -136,6 +137,7 @@ def measure_energy(
         inputs: the same inputs that it was timed on.
         clock: the clock of the device.
         min_seconds: the window ends with the first round after this time.
+        before_call: called before every call, as `time_calls` does; here it is inside the window.
         idle_seconds: how long the process sleeps for `idle_w`; 0 leaves `idle_w` empty.
         sleep: how to wait.
 
@@ -155,6 +157,8 @@ def measure_energy(
         n_calls = 0
         while n_calls == 0 or clock.now_ns() < end_ns:
             for x in inputs:
+                if before_call is not None:
+                    before_call()
                 call(x)
             n_calls += len(inputs)
         reading = meter.stop()
