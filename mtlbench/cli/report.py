@@ -11,7 +11,7 @@ from rich.console import Console
 from mtlbench.measure.warnings import WARNINGS
 from mtlbench.results.columns import CODES
 from mtlbench.results.folder import RunFolder
-from mtlbench.results.table import load_results, seed_table
+from mtlbench.results.table import load_tables
 
 if TYPE_CHECKING:
     from mtlbench.report.frame import RunView
@@ -38,13 +38,13 @@ def open_view(path: Path) -> RunView:
     from mtlbench.report.frame import RunView
 
     run = RunFolder(path).require_run()
-    table = load_results(path)
+    table, seeds = load_tables(path)
     environment = {
         name.removeprefix("environment."): _first(table[name].dropna().tolist())
         for name in table.columns
         if name.startswith("environment.")
     }
-    return RunView(path, run, table, seed_table(path), environment, {**WARNINGS, **CODES})
+    return RunView(path, run, table, seeds, environment, {**WARNINGS, **CODES})
 
 
 def _first(values: list[object]) -> object:

@@ -126,7 +126,7 @@ class LaunchLedger:
             "artifact_ids": [artifact.key for artifact in self._prepared.artifacts[cell.id]],
             "weights_hash": weights,
             "data_hash": self._prepared.data_hashes[cell.id],
-            "code_version": result_versions(cell),
+            **{f"code_version.{name}": version for name, version in result_versions(cell).items()},
             "reuse_key": self._key(cell, kind, weights),
         }
 

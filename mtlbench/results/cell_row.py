@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.results.evidence import Evidence
+from mtlbench.results.evidence import Evidence, code_version
 from mtlbench.stats.bootstrap import bootstrap_metrics
 from mtlbench.stats.quantiles import Interval, median_interval, reportable_from
 
@@ -75,7 +75,7 @@ def _identity(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[
         "artifact_ids": "+".join(launch.get("artifact_ids", [])),
         "weights_hash": launch.get("weights_hash"),
         "data_hash": launch.get("data_hash"),
-        "code_version": ";".join(f"{name}={v}" for name, v in sorted(launch.get("code_version", {}).items())),
+        "code_version": ";".join(f"{name}={v}" for name, v in code_version(launch).items()),
     }
 
 

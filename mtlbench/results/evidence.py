@@ -17,10 +17,11 @@ from mtlbench.results.folder import RunFolder
 from mtlbench.results.journal import Launch
 from mtlbench.tasks.base import Task
 
-__all__ = ["Evidence", "gather"]
+__all__ = ["Evidence", "code_version", "gather"]
 
 # Two launches of one block whose starts are further apart than this did not run side by side.
 _APART_S = 600.0
+_CODE = "code_version."
 
 
 @dataclass
@@ -104,7 +105,7 @@ class Evidence:
             return "One of the two was not evaluated."
         if self.evaluation.get("data_hash") != other.evaluation.get("data_hash"):
             return "It and its baseline saw different data; run the suite again."
-        mine, its = self.evaluation.get("code_version", {}), other.evaluation.get("code_version", {})
+        mine, its = code_version(self.evaluation), code_version(other.evaluation)
         changed = sorted(name for name in mine.keys() & its.keys() if mine[name] != its[name])
         if changed:
             return f"It and its baseline ran different code ({', '.join(changed)}); run the suite again."
@@ -174,4 +175,11 @@ def _origin(launch: Launch | None) -> tuple[Any, ...]:
     """What a row's launches must share: the same weights, data and code."""
     if launch is None:
         return ()
-    return tuple(launch.get(name) for name in ("weights_hash", "data_hash", "code_version"))
+    return (launch.get("weights_hash"), launch.get("data_hash"), code_version(launch))
+
+
+def code_version(launch: Launch) -> dict[str, int]:
+    """Versions by component, from the launch's flat keys."""
+    return {
+        key.removeprefix(_CODE): version for key, version in sorted(launch.items()) if key.startswith(_CODE)
+    }

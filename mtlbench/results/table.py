@@ -15,7 +15,7 @@ from mtlbench.results.columns import ordered_columns
 from mtlbench.results.evidence import Evidence, gather
 from mtlbench.results.folder import RunFolder, write_atomically
 
-__all__ = ["load_results", "seed_table", "write_tables"]
+__all__ = ["load_results", "load_tables", "seed_table", "write_tables"]
 
 _MIN_SEEDS = 3
 
@@ -27,19 +27,7 @@ def load_results(path: str | Path) -> pd.DataFrame:
         UsageError: `path` is not a run folder.
         JournalError: the journal cannot be read; names file and line.
     """
-    folder = RunFolder(Path(path))
-    run = folder.require_run()
-    return _table(run, gather(folder, run))
-
-
-def write_tables(folder: RunFolder) -> pd.DataFrame:
-    """Write `cells.csv` and `seeds.csv`; returns the table."""
-    run = folder.require_run()
-    evidence = gather(folder, run)
-    table = _table(run, evidence)
-    write_atomically(folder.path / "cells.csv", table.to_csv(index=False))
-    write_atomically(folder.path / "seeds.csv", _seeds(run, evidence, table).to_csv(index=False))
-    return table
+    return load_tables(path)[0]
 
 
 def seed_table(path: str | Path) -> pd.DataFrame:
@@ -49,17 +37,34 @@ def seed_table(path: str | Path) -> pd.DataFrame:
         UsageError: `path` is not a run folder.
         JournalError: the journal cannot be read; names file and line.
     """
+    return load_tables(path)[1]
+
+
+def load_tables(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`load_results` and `seed_table` in one pass."""
     folder = RunFolder(Path(path))
     run = folder.require_run()
     evidence = gather(folder, run)
-    return _seeds(run, evidence, _table(run, evidence))
+    table = _table(run, evidence)
+    return table, _seeds(run, evidence, table)
+
+
+def write_tables(folder: RunFolder) -> pd.DataFrame:
+    """Write `cells.csv` and `seeds.csv`; returns the table."""
+    table, seeds = load_tables(folder.path)
+    write_atomically(folder.path / "cells.csv", table.to_csv(index=False))
+    write_atomically(folder.path / "seeds.csv", seeds.to_csv(index=False))
+    return table
 
 
 def _table(run: Mapping[str, Any], evidence: Mapping[tuple[str, str], Evidence]) -> pd.DataFrame:
+    by_machine: dict[str, dict[str, Evidence]] = {}
+    for (cell, machine), found in evidence.items():
+        by_machine.setdefault(machine, {})[cell] = found
     rows = []
     for (_, machine), own in evidence.items():
         row = cell_row(own, run, machine)
-        others = {cell: found for (cell, where), found in evidence.items() if where == machine}
+        others = by_machine[machine]
         row |= compare_cell(own, row, others, run["measure"]["resamples"])
         codes = set(row["warnings"])
         if _is_split(own, others):

@@ -32,7 +32,7 @@ def _evidence(cell_id, latencies, macs, started=None, **changes):
         for block, latency in enumerate(latencies)
     }
     evaluation = {"macs_full": macs, "macs_executed": macs, "macs_refused": False, "launch_id": "none"}
-    evaluation |= {"kind": "evaluate", "data_hash": "data", "code_version": {"training": 1}}
+    evaluation |= {"kind": "evaluate", "data_hash": "data", "code_version.training": 1}
     evidence = Evidence(_entry(cell_id, **changes), RunFolder(Path("nowhere")), evaluation, timings)
     evidence.__dict__["image_ids"] = ["a", "b"]
     return evidence
@@ -110,7 +110,7 @@ def test_a_refused_total_is_divided_by_nobody():
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"data_hash": "other"}, "different data"), ({"code_version": {"training": 2}}, "different code")],
+    [({"data_hash": "other"}, "different data"), ({"code_version.training": 2}, "different code")],
 )
 def test_a_baseline_of_other_data_or_code_is_none(change, words):
     single = _with_statistics("single", [1.0, 2.0])

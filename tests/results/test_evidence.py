@@ -20,7 +20,7 @@ def _launch(kind, block=0, key="K", status="ok", **more):
         "reuse_key": f"{key}-{kind}",
         "weights_hash": key,
         "data_hash": "d",
-        "code_version": {},
+        "code_version.training": 1,
         **more,
     }
 

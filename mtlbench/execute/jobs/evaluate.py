@@ -121,7 +121,7 @@ class _Ledger:
         values: dict[str, Any] = {
             "n_images": len(self.rows),
             "macs_full": total_macs(self.runnable.units()),
-            "macs_by_part": {part: macs / len(self.rows) for part, macs in self.by_part.items()},
+            **{f"macs_part.{part}": macs / len(self.rows) for part, macs in self.by_part.items()},
             "uncounted_ops": sorted(self.uncounted),
             "uncounted_time_share": share,
             "macs_refused": share > UNCOUNTED_LIMIT,
