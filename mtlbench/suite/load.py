@@ -80,7 +80,7 @@ def find_suite(name: str) -> Path:
         SuiteError: neither a file nor a shipped suite.
     """
     path = Path(name)
-    if path.exists() or path.suffix in {".yaml", ".yml"}:
+    if path.is_file() or path.suffix in {".yaml", ".yml"}:
         return path
     shipped = shipped_suites()
     if name not in shipped:
