@@ -157,7 +157,7 @@ def _execute(
     folder.write_run(description)
     write_atomically(folder.path / "suite.resolved.yaml", whole.suite.resolved())
     folder.remove_orphans()
-    ledger = LaunchLedger(folder, description["run_id"], prepared)
+    ledger = LaunchLedger(folder, description["run_id"], prepared, folder.launches())
 
     def on_trained(current: Mapping[str, Mapping[str, str]]) -> None:
         own = description["current"].get(ledger.machine, {})

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from mtlbench.execute.estimate import estimate_seconds
 from mtlbench.execute.ledger import LaunchLedger
+from mtlbench.execute.left import Left, what_is_left
+from mtlbench.execute.observer import JobKind
 from mtlbench.execute.prepare import Prepared
 from mtlbench.results.folder import RunFolder
-from mtlbench.suite.plan import Cell
 from mtlbench.training.artifact import Artifact
 from mtlbench.training.cache import ArtifactCache, StoredArtifact
 
@@ -24,60 +25,37 @@ def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> 
     cache = ArtifactCache()
     artifacts = prepared.wanted()
     stored = {a.key: found for a in artifacts if not fresh and (found := cache.find(a.key)) is not None}
-    left = _Left(prepared, RunFolder(out), stored, fresh)
+    folder = RunFolder(out)
+    ledger = LaunchLedger(folder, "", prepared, [] if fresh else folder.launches())
+    left = what_is_left(prepared, ledger, stored)
     _print_cells(prepared, left, console)
     _print_groups(prepared, console)
-    missing = prepared.missing(lambda artifact: artifact.key in stored)
     if artifacts:
-        _print_artifacts([*artifacts, *missing], stored, console)
-    cells = {cell.id: cell for cell in prepared.plan.cells}
-    measure = prepared.plan.suite.suite.measure
-    estimate = estimate_seconds(missing, left.evaluations, left.timings, cells, measure)
-    counts = f"{len(missing)} trainings, {len(left.evaluations)} evaluations"
-    parts = [("training", estimate.train), ("evaluation", estimate.evaluate), ("timing", estimate.time)]
-    console.print(f"to do: {counts}, {sum(left.timings.values())} timed launches", highlight=False)
-    console.print(
-        f"roughly {_minutes(estimate.total)}: " + ", ".join(f"{name} {_minutes(s)}" for name, s in parts),
-        highlight=False,
-    )
+        _print_artifacts([*artifacts, *left.trainings], stored, console)
+    _print_left(left, estimate_seconds(left, prepared.plan.suite.suite.measure), console)
 
 
-class _Left:
-    """What of each cell is not done yet."""
-
-    def __init__(
-        self, prepared: Prepared, folder: RunFolder, stored: dict[str, StoredArtifact], fresh: bool
-    ) -> None:
-        ledger = LaunchLedger(folder, "", prepared)
-        self.evaluations: list[Cell] = []
-        self.timings: dict[str, int] = {}
-        launches = prepared.plan.suite.suite.measure.launches
-        for cell in prepared.plan.cells:
-            if cell.unsupported is not None:
-                continue
-            needed = prepared.artifacts[cell.id]
-            known = not fresh and all(artifact.key in stored for artifact in needed)
-            weights = [stored[a.key] for a in needed] if known and cell.training is not None else None
-            if not (known and ledger.is_done(cell, "evaluate", 0, weights)):
-                self.evaluations.append(cell)
-            done = sum(known and ledger.is_done(cell, "time", block, weights) for block in range(launches))
-            self.timings[cell.id] = launches - done
+def _print_left(left: Left, seconds: dict[JobKind, float] | None, console: Console) -> None:
+    counts = f"{len(left.trainings)} trainings, {len(left.evaluations)} evaluations"
+    console.print(f"to do: {counts}, {left.launches} timed launches", highlight=False)
+    if seconds is None:
+        console.print("no estimate: a network of this suite cannot be sized up without building it")
+        return
+    parts = ", ".join(f"{name} {_minutes(value)}" for name, value in seconds.items())
+    console.print(f"roughly {_minutes(sum(seconds.values()))}: {parts}", highlight=False)
 
 
-def _print_cells(prepared: Prepared, left: _Left, console: Console) -> None:
+def _print_cells(prepared: Prepared, left: Left, console: Console) -> None:
     table = Table(
         "cell", "id", "role", "to do", title="Cells", title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
     table.columns[0].overflow = "fold"
     waiting = {cell.id for cell in left.evaluations}
+    launches = {cell.id: count for cell, count in left.timings}
     for cell in prepared.plan.cells:
-        if cell.unsupported is not None:
-            todo = f"unsupported: {cell.unsupported}"
-        else:
-            parts = ["evaluate"] * (cell.id in waiting) + [f"{left.timings[cell.id]} launches"] * bool(
-                left.timings[cell.id]
-            )
-            todo = " + ".join(parts) or "done"
+        parts = ["evaluate"] * (cell.id in waiting)
+        parts += [f"{launches[cell.id]} launches"] if cell.id in launches else []
+        todo = f"unsupported: {cell.unsupported}" if cell.unsupported else " + ".join(parts) or "done"
         table.add_row(escape(cell.label), cell.id[:8], cell.role, escape(todo))
     console.print(table)
     console.print()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,9 +55,10 @@ class ProgressObserver(Observer):
             self._draw("")
             self._progress.stop()
 
-    def planned(self, counts: Mapping[JobKind, int]) -> None:
+    def planned(self, counts: Mapping[JobKind, int], seconds: Mapping[JobKind, float] | None) -> None:
         """Set the totals."""
         with self._lock:
+            self._pace.expected = dict(seconds or {})
             for kind, count in counts.items():
                 self._pace.left[kind] = count
                 if count:
@@ -114,13 +116,13 @@ class ProgressObserver(Observer):
 
 
 class Pace:
-    """Estimates the time left from the mean duration of the jobs of each kind so far."""
+    """Estimates the time left: each kind of job by its pace so far, or as was expected before it began."""
 
-    def __init__(self, now: Any = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.left: dict[JobKind, int] = {}
+        self.expected: dict[JobKind, float] = {}
         self._now = now
-        self._begun = now()
-        self._durations: dict[JobKind, list[float]] = {}
+        self._done: Counter[JobKind] = Counter()
         self._started: dict[str, tuple[JobKind, float, float]] = {}
         self._first: dict[JobKind, float] = {}
 
@@ -137,26 +139,24 @@ class Pace:
     def finish(self, kind: JobKind, job: str) -> float:
         """A job ended; returns its seconds."""
         _, begun, _ = self._started.pop(job, (kind, self._now(), 0.0))
-        seconds = float(self._now() - begun)
-        self._durations.setdefault(kind, []).append(seconds)
+        self._done[kind] += 1
         self.left[kind] = max(self.left.get(kind, 1) - 1, 0)
-        return seconds
+        return self._now() - begun
 
     def seconds_left(self) -> float | None:
-        """None until every kind that is left has shown its pace."""
+        """None where a kind that is left has neither a pace nor an expectation."""
         total = 0.0
         for kind, count in self.left.items():
             if count == 0:
                 continue
-            done = len(self._durations.get(kind, [])) + sum(
-                s for k, _, s in self._started.values() if k == kind
-            )
-            if done <= 0:
-                if kind == "train":
-                    return None
-                continue
-            rate = (self._now() - self._first[kind]) / done
-            total += rate * (count - sum(s for k, _, s in self._started.values() if k == kind))
+            begun = sum(share for k, _, share in self._started.values() if k == kind)
+            done = self._done[kind] + begun
+            if done > 0:
+                total += (self._now() - self._first[kind]) / done * (count - begun)
+            elif kind in self.expected:
+                total += self.expected[kind]
+            else:
+                return None
         return total or None
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 
 from mtlbench import variants
 from mtlbench.cost.units import total_macs
 from mtlbench.execute.jobs.cell import open_dataset
+from mtlbench.execute.left import Left
+from mtlbench.execute.observer import JobKind
 from mtlbench.suite.plan import Cell
 from mtlbench.suite.schema import Measure
 from mtlbench.training.artifact import Artifact
 
-__all__ = ["Estimate", "estimate_seconds"]
+__all__ = ["estimate_seconds"]
 
 # One core of a current server runs fp32 inference at about this rate, small networks well below it (measured on a
 # 2-core virtual machine); a training step costs about three forward passes. An estimate, never a result.
@@ -25,44 +26,24 @@ _LAUNCH_SECONDS = 2.5
 _COUNTING_FACTOR = 3.0
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds by kind of work."""
-
-    train: float
-    evaluate: float
-    time: float
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.train + self.evaluate + self.time
-
-
-def estimate_seconds(
-    trainings: list[Artifact],
-    evaluations: list[Cell],
-    timings: Mapping[str, int],
-    cells: Mapping[str, Cell],
-    measure: Measure,
-) -> Estimate:
-    """Estimate what is left.
-
-    Args:
-        trainings: artifacts that are missing.
-        evaluations: cells to evaluate.
-        timings: by cell id, launches that are left.
-        cells: by id.
-        measure: the suite's settings.
-    """
+def estimate_seconds(left: Left, measure: Measure) -> dict[JobKind, float] | None:
+    """Seconds by kind of work; None where a network cannot be built without memory, and so not be sized up."""
     cores = len(os.sched_getaffinity(0))
-    train = sum(_training_seconds(artifact) for artifact in trainings) / min(cores, max(len(trainings), 1))
-    evaluate = (
-        sum(_LAUNCH_SECONDS + _COUNTING_FACTOR * _test_images(c) * _call_seconds(c) for c in evaluations)
-        / cores
-    )
-    time = sum(count * _launch_seconds(cells[cell_id], measure) for cell_id, count in timings.items())
-    return Estimate(train, evaluate, time)
+    try:
+        train = sum(_training_seconds(artifact) for artifact in left.trainings)
+        evaluate = sum(_evaluation_seconds(cell) for cell in left.evaluations)
+        time = sum(count * _launch_seconds(cell, measure) for cell, count in left.timings)
+    except (NotImplementedError, RuntimeError):  # what torch raises for values on the meta device
+        return None
+    return {
+        "train": train / min(cores, max(len(left.trainings), 1)),
+        "evaluate": evaluate / min(cores, max(len(left.evaluations), 1)),
+        "time": time,
+    }
+
+
+def _evaluation_seconds(cell: Cell) -> float:
+    return _LAUNCH_SECONDS + _COUNTING_FACTOR * _test_images(cell) * _call_seconds(cell)
 
 
 def _training_seconds(artifact: Artifact) -> float:

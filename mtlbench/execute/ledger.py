@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -38,9 +38,12 @@ class LaunchLedger:
         folder: the run folder; the caller holds its lock.
         run_id: of this run.
         prepared: plan, data hashes and artifacts.
+        launches: what was done before.
     """
 
-    def __init__(self, folder: RunFolder, run_id: str, prepared: Prepared) -> None:
+    def __init__(
+        self, folder: RunFolder, run_id: str, prepared: Prepared, launches: Iterable[Launch]
+    ) -> None:
         self.folder = folder
         self.session = uuid.uuid4().hex[:8]
         self._run_id = run_id
@@ -49,7 +52,7 @@ class LaunchLedger:
         self._lock = threading.Lock()
         self._machine = machine_id(capture())
         self._done: set[tuple[str, str, int, str]] = set()
-        for launch in folder.launches():
+        for launch in launches:
             self._remember(launch)
 
     @property

@@ -13,8 +13,8 @@ JobKind = Literal["train", "evaluate", "time"]
 class Observer:
     """Callbacks of a run. They may come from several threads, but never while a launch is timed."""
 
-    def planned(self, counts: Mapping[JobKind, int]) -> None:
-        """How many jobs of each kind are left to do."""
+    def planned(self, counts: Mapping[JobKind, int], seconds: Mapping[JobKind, float] | None) -> None:
+        """How many jobs of each kind are left to do, and roughly how long they take; None where nobody knows."""
 
     def started(self, kind: JobKind, job: str, label: str) -> None:
         """A job begins: its id, and what it is called."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import MtlbenchError
+from mtlbench.execute.estimate import estimate_seconds
 from mtlbench.execute.ledger import LaunchLedger
+from mtlbench.execute.left import what_is_left
 from mtlbench.execute.observer import JobKind, Observer
 from mtlbench.execute.prepare import Prepared
 from mtlbench.execute.process import WorkerPool
@@ -66,7 +68,13 @@ class Executor:
         try:
             for artifact in self._prepared.wanted():
                 self._find(artifact)
-            self._observer.planned(self.left())
+            left = what_is_left(self._prepared, self._ledger, self._stored)
+            counts: dict[JobKind, int] = {
+                "train": len(left.trainings),
+                "evaluate": len(left.evaluations),
+                "time": left.launches,
+            }
+            self._observer.planned(counts, estimate_seconds(left, self._prepared.plan.suite.suite.measure))
             self._train()
             ready = [cell for cell in self._runnable_cells() if self._is_trained(cell)]
             on_trained({cell.id: self._ledger.current(cell, self._weights(cell)) for cell in ready})
@@ -74,18 +82,6 @@ class Executor:
             self._time()
         finally:
             self._pool.close()
-
-    def left(self) -> dict[JobKind, int]:
-        """How many jobs of each kind are left; cells whose weights are still missing count whole."""
-        counts: dict[JobKind, int] = {"train": len(self._missing()), "evaluate": 0, "time": 0}
-        launches = self._prepared.plan.suite.suite.measure.launches
-        for cell in self._runnable_cells():
-            known = self._is_trained(cell)
-            weights = self._weights(cell) if known else None
-            counts["evaluate"] += not (known and self._ledger.is_done(cell, "evaluate", 0, weights))
-            done = (known and self._ledger.is_done(cell, "time", block, weights) for block in range(launches))
-            counts["time"] += sum(not is_done for is_done in done)
-        return counts
 
     # Training -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from mtlbench.cli.progress import Pace, ProgressObserver
 def test_jobs_of_one_name_do_not_get_in_each_others_way():
     stream = io.StringIO()
     with ProgressObserver(Console(file=stream)) as observer:
-        observer.planned({"train": 2, "time": 1})
+        observer.planned({"train": 2, "time": 1}, None)
         for job in ("a", "b"):
             observer.started("train", job, "the same name")
         observer.finished("train", "a", None)
@@ -29,10 +29,12 @@ def test_the_estimate_is_that_of_a_steady_pace():
     pace = Pace(now=lambda: now[0])
     pace.left = {"train": 2, "time": 4}
     assert pace.seconds_left() is None
+    pace.expected = {"train": 99.0, "time": 8.0}
+    assert pace.seconds_left() == pytest.approx(107.0)
     pace.start("train", "a")
     now[0] = 10.0
     pace.share("a", 0.5)
-    assert pace.seconds_left() == pytest.approx(30.0)
+    assert pace.seconds_left() == pytest.approx(30.0 + 8.0)
     now[0] = 20.0
     pace.finish("train", "a")
-    assert pace.seconds_left() == pytest.approx(20.0)
+    assert pace.seconds_left() == pytest.approx(20.0 + 8.0)

@@ -19,7 +19,7 @@ class Recorder(Observer):
         self.messages: list[str] = []
         self.counts: dict[str, int] = {}
 
-    def planned(self, counts):
+    def planned(self, counts, seconds):
         self.counts = dict(counts)
 
     def started(self, kind, job, label):

@@ -1,0 +1,55 @@
+"""What of a plan is not done yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mtlbench.execute.ledger import LaunchLedger, Weights
+from mtlbench.execute.prepare import Prepared
+from mtlbench.suite.plan import Cell
+from mtlbench.training.artifact import Artifact
+from mtlbench.training.cache import StoredArtifact
+
+__all__ = ["Left", "what_is_left"]
+
+
+@dataclass(frozen=True)
+class Left:
+    """Work that remains.
+
+    Args:
+        trainings: artifacts to train, parents first.
+        evaluations: cells to evaluate.
+        timings: cells to time, with the number of launches that each still needs.
+    """
+
+    trainings: list[Artifact]
+    evaluations: list[Cell]
+    timings: list[tuple[Cell, int]]
+
+    @property
+    def launches(self) -> int:
+        """Timed launches that remain."""
+        return sum(count for _, count in self.timings)
+
+
+def what_is_left(prepared: Prepared, ledger: LaunchLedger, stored: Mapping[str, StoredArtifact]) -> Left:
+    """What remains where `stored` weights (by artifact key) are there; cells whose weights are not count whole."""
+    launches = prepared.plan.suite.suite.measure.launches
+    evaluations: list[Cell] = []
+    timings: list[tuple[Cell, int]] = []
+    for cell in prepared.plan.cells:
+        if cell.unsupported is not None:
+            continue
+        needed = prepared.artifacts[cell.id]
+        known = all(artifact.key in stored for artifact in needed)
+        weights: Weights = None
+        if known and cell.training is not None:
+            weights = [stored[artifact.key] for artifact in needed]
+        if not (known and ledger.is_done(cell, "evaluate", 0, weights)):
+            evaluations.append(cell)
+        done = sum(known and ledger.is_done(cell, "time", block, weights) for block in range(launches))
+        if done < launches:
+            timings.append((cell, launches - done))
+    return Left(prepared.missing(lambda artifact: artifact.key in stored), evaluations, timings)
