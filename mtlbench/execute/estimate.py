@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import torch
@@ -12,6 +11,7 @@ from mtlbench.cost.units import total_macs
 from mtlbench.execute.jobs.cell import open_dataset
 from mtlbench.execute.left import Left
 from mtlbench.execute.observer import JobKind
+from mtlbench.measure.process import usable_cores
 from mtlbench.suite.plan import Cell
 from mtlbench.suite.schema import Measure
 from mtlbench.training.artifact import Artifact
@@ -28,7 +28,7 @@ _COUNTING_FACTOR = 3.0
 
 def estimate_seconds(left: Left, measure: Measure) -> dict[JobKind, float] | None:
     """Seconds by kind of work; None where a network cannot be built without memory, and so not be sized up."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     try:
         train = sum(_training_seconds(artifact) for artifact in left.trainings)
         evaluate = sum(_evaluation_seconds(cell) for cell in left.evaluations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from mtlbench.data.base import Dataset
 from mtlbench.errors import MachineUnfitError
 from mtlbench.execute.jobs.cell import open_dataset
 from mtlbench.execute.versions import versioned
+from mtlbench.measure.process import usable_cores
 from mtlbench.suite.plan import Cell, Plan
 from mtlbench.training.artifact import Artifact, Source, in_training_order
 
@@ -82,7 +82,7 @@ def _refusal(cell: Cell, dataset: Dataset) -> str | None:
     hardware = cell.hardware
     if hardware.device != "cpu" and not _has_cuda(hardware.device):
         return f"no device {hardware.device} on this machine"
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if hardware.threads > cores:
         return f"{hardware.threads} threads on a machine with {cores} usable cores"
     needed, there = cell.inputs * hardware.batch, dataset.length("test")

@@ -19,7 +19,7 @@ from mtlbench.execute.prepare import Prepared
 from mtlbench.execute.process import WorkerPool
 from mtlbench.execute.schedule import block_order
 from mtlbench.locks import file_lock
-from mtlbench.measure.process import thread_environment
+from mtlbench.measure.process import thread_environment, usable_cores
 from mtlbench.suite.plan import Cell
 from mtlbench.training.artifact import Artifact
 from mtlbench.training.cache import ArtifactCache, StoredArtifact
@@ -224,7 +224,7 @@ class Executor:
 
     def _workers(self, threads: int) -> ThreadPoolExecutor:
         """As many at once as have cores of their own."""
-        return ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) // threads))
+        return ThreadPoolExecutor(max(1, usable_cores() // threads))
 
     def _wait(self, futures: Iterable[Future[None]]) -> None:
         """Wait for all; on Ctrl-C or an internal error, end the workers first so that the wait ends too."""

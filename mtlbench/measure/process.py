@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from mtlbench.errors import MachineUnfitError, UsageError
 
-__all__ = ["ProcessSettings", "frozen_gc", "prepare", "thread_environment"]
+__all__ = ["ProcessSettings", "frozen_gc", "prepare", "thread_environment", "usable_cores"]
 
 _POOLS = (
     "OMP_NUM_THREADS",
@@ -170,6 +170,11 @@ def _denormals_are_flushed(threads: int) -> bool:
     smallest_normal = torch.finfo(torch.float32).tiny
     halves = torch.full((threads * _GRAIN,), smallest_normal) * 0.5
     return not bool(halves.any())
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may run on."""
+    return len(_affinity() or ()) or os.cpu_count() or 1
 
 
 def _affinity() -> tuple[int, ...] | None:

@@ -37,14 +37,41 @@ class ThirdParty(StaticMTL):
 '''
 
 
+METER = """
+from mtlbench.measure.energy import EnergyReading, Meter
+
+
+class TenWatts(Meter):
+    \"\"\"Ten watts, always.\"\"\"
+
+    name = "ten_watts"
+
+    def unavailable(self):
+        return None
+
+    def start(self):
+        import time
+
+        self._begin = time.perf_counter()
+
+    def stop(self):
+        import time
+
+        seconds = time.perf_counter() - self._begin
+        return EnergyReading(10.0 * seconds, "ten_watts: made up", "replayed", window_s=seconds)
+"""
+
+
 def _install(folder):
     package = folder / "site"
     metadata = package / "third_party_variant-1.0.dist-info"
     metadata.mkdir(parents=True)
     (package / "third_party_variant.py").write_text(textwrap.dedent(MODULE))
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party-variant\nVersion: 1.0\n")
+    (package / "third_party_meter.py").write_text(METER)
     (metadata / "entry_points.txt").write_text(
         "[mtlbench.variants]\nthird_party = third_party_variant:ThirdParty\n"
+        "[mtlbench.meters]\nten_watts = third_party_meter:TenWatts\n"
     )
     return package
 
@@ -56,7 +83,9 @@ def test_a_variant_from_another_package_runs_in_a_suite(tmp_path):
     site = {"PYTHONPATH": str(_install(tmp_path))}
     listing, _ = command("ls", "variants", **site).communicate(timeout=60)
     assert "third_party" in listing
-    process = command("run", suite, "--out", tmp_path / "run", "--set", "measure.launches=1", **site)
+    settings = ["measure.launches=1", "measure.energy=ten_watts", "measure.energy_min_seconds=0.2"]
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    process = command("run", suite, "--out", tmp_path / "run", *chosen, **site)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     table = load_results(tmp_path / "run")
@@ -67,6 +96,11 @@ def test_a_variant_from_another_package_runs_in_a_suite(tmp_path):
     assert static["role"] == "reference"
     assert set(third["reference_cell_id"]) == {static["cell_id"]}
     assert set(third["realisation_reason"]) == {"The nominal saving is under 5 %."}
+    # At ten watts a call of t ms takes 10 t mJ; floors are at most the mean time of the metered window.
+    assert (table["energy_mj"] >= 9.9 * table["latency_ms"]).all()
+    assert set(table["energy_quality"]) == {"replayed"}
+    assert set(table["energy_source"]) == {"ten_watts: made up"}
+    assert table["energy_reason"].isna().all()
 
 
 def test_a_registration_that_cannot_be_imported_says_so(tmp_path):
