@@ -23,8 +23,12 @@ SCHEMA_VERSION = 1
 Launch = dict[str, Any]
 _REQUIRED = (
     *("schema_version", "run_id", "machine_id", "session", "launch_id", "kind", "cell_id", "block", "status"),
-    "reuse_key",
+    *("reuse_key", "started_unix_s"),
 )
+_REQUIRED_OF_RESULTS = {
+    "evaluate": ("macs_full", "macs_executed", "macs_refused", "uncounted_ops"),
+    "time": ("latency_ms", "floors_ms"),
+}
 
 
 def read_journal(path: Path) -> list[Launch]:
@@ -82,7 +86,10 @@ def _parse(line: bytes, path: Path, number: int) -> Launch:
         raise JournalError(
             f"schema version {version!r} is not known", where=where, fix="Read it with the mtlbench that wrote it"
         )
-    missing = [key for key in _REQUIRED if key not in launch]
+    required = list(_REQUIRED)
+    if launch.get("status") == "ok":
+        required += _REQUIRED_OF_RESULTS.get(launch.get("kind", ""), ())
+    missing = [key for key in required if key not in launch]
     if missing:
         raise JournalError(f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again")
     return launch

@@ -23,7 +23,9 @@ LAUNCH = {
     "cell_id": "c",
     "status": "ok",
     "reuse_key": "k",
+    "started_unix_s": 0.0,
     "latency_ms": 1.5,
+    "floors_ms": [1.5],
 }
 
 
@@ -57,6 +59,7 @@ def test_an_incomplete_last_line_is_ignored_and_then_removed(tmp_path_factory, c
         (json.dumps(LAUNCH | {"schema_version": SCHEMA_VERSION + 1}), "schema version"),
         (json.dumps(LAUNCH | {"schema_version": "1"}), "schema version"),
         (json.dumps({k: v for k, v in LAUNCH.items() if k != "cell_id"}), "cell_id"),
+        (json.dumps({k: v for k, v in LAUNCH.items() if k != "floors_ms"}), "floors_ms"),
         ('{"a": \xff', "not JSON"),
     ],
 )
