@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: quickstart test check benchmark clean
+.PHONY: quickstart test clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/mtlbench run suites/quickstart.yaml
