@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mtlbench.errors import UsageError
 from mtlbench.locks import try_lock
-from mtlbench.results.folder import RunFolder, write_atomically
+from mtlbench.results.folder import RunFolder, require_folder, write_atomically
 from mtlbench.results.journal import repair_journal
 from mtlbench.results.table import load_results, write_tables
 
@@ -108,8 +109,11 @@ def _selected(plan: Plan, only: str | None) -> Plan:
         return plan
     selected = plan.only(only)
     if not selected.cells:
-        labels = ", ".join(cell.label for cell in plan.cells)
-        raise UsageError(f"--only {only!r} matches no cell", fix=f"Cells are: {labels}")
+        labels = [cell.label for cell in plan.cells]
+        near = get_close_matches(only, labels, n=3, cutoff=0.0)
+        raise UsageError(
+            f"--only {only!r} matches no cell", fix=f"--dry-run lists them all, such as {', '.join(near)}"
+        )
     return selected
 
 
@@ -120,12 +124,7 @@ def _writing(folder: RunFolder) -> Iterator[None]:
     Raises:
         UsageError: somebody else is, or it cannot be a folder.
     """
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be a run folder: {error.strerror}", where=str(folder.path), fix="Choose another --out"
-        ) from error
+    require_folder(folder.path, create=True)
     with try_lock(folder.lock) as holder:
         if holder is not None:
             raise UsageError(

@@ -22,6 +22,7 @@ app = typer.Typer(
     name="mtlbench",
     help="Benchmark efficient multi-task vision models: accuracy, compute, latency and energy from one run.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -38,7 +39,9 @@ SetOption = Annotated[
 ]
 OnlyOption = Annotated[
     str | None,
-    typer.Option("--only", metavar="PATTERN", help="Only cells whose label matches; with their baselines."),
+    typer.Option(
+        "--only", metavar="PATTERN", help="Only cells whose label or id matches, and their baselines."
+    ),
 ]
 
 
@@ -52,6 +55,18 @@ class Listed(StrEnum):
     heads = "heads"
     meters = "meters"
     suites = "suites"
+
+
+@app.callback()
+def options(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version, and stop.")] = False,
+) -> None:
+    """Benchmark efficient multi-task vision models: accuracy, compute, latency and energy from one run."""
+    if show_version:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"mtlbench {version('mtlbench')}\n")
+        raise typer.Exit
 
 
 @app.command()

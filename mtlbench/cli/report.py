@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mtlbench.measure.warnings import WARNINGS
 from mtlbench.results.columns import CODES
-from mtlbench.results.folder import RunFolder
+from mtlbench.results.folder import RunFolder, require_folder
 from mtlbench.results.table import load_tables
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def report_command(runs: list[Path], out: Path | None) -> None:
 
     views = [open_view(path) for path in runs]
     folder = out or Path("reports") / views[0].suite
+    require_folder(folder, create=True)
     files = build(views, folder)
     console = Console()
     for view in views:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mtlbench import api
+from mtlbench.results.folder import RunFolder, require_folder
 
 if TYPE_CHECKING:
     from mtlbench.execute.prepare import Prepared
@@ -36,9 +38,14 @@ def dry_run_command(
 ) -> None:
     """Print cells, groups, launches, artifacts, what is cached, and an estimate."""
     from mtlbench.cli.dry_run import print_plan
+    from mtlbench.execute.description import describe_run
 
     prepared = api.prepare(suite, overrides=overrides, only=only)
-    print_plan(prepared, _folder(prepared, out), fresh, Console())
+    folder = RunFolder(_folder(prepared, out))
+    require_folder(folder.path, create=False)
+    if not fresh:
+        describe_run(folder, prepared.plan)  # refuses what the run itself would refuse
+    print_plan(prepared, folder.path, fresh, Console())
 
 
 def validate_command(suite: str, overrides: list[str]) -> None:
@@ -47,11 +54,11 @@ def validate_command(suite: str, overrides: list[str]) -> None:
     from mtlbench.suite.plan import plan_suite
 
     plan = plan_suite(load_suite(suite, overrides))
-    unsupported = [cell for cell in plan.cells if cell.unsupported]
+    reasons = Counter(cell.unsupported for cell in plan.cells if cell.unsupported)
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{escape(str(plan.suite.path))}: valid, {len(plan.cells)} cells")
-    for cell in unsupported:
-        console.print(f"  unsupported: {escape(cell.label)}: {escape(cell.unsupported or '')}")
+    for reason, count in reasons.items():
+        console.print(f"  {count} of them cannot be run: {escape(reason)}")
 
 
 def _folder(prepared: Prepared, out: Path | None) -> Path:

@@ -113,7 +113,7 @@ def _verdict(points: pd.DataFrame, cost: Cost) -> str:
     if not rivals:
         return f"{best['label']} is the {cost.least} of {len(points)} ways: {_said(best, cost)}."
     tied = [best, *rivals]
-    why = "without intervals their order may be noise"
+    why = "without intervals their order may be noise (6 launches or more give intervals)"
     if all(cost.of(row).bounded for row in tied):
         why = "their counts are equal" if cost.exact else "their intervals overlap"
     said = join([f"{row['label']} ({_said(row, cost)})" for row in tied], most=3)
@@ -164,7 +164,7 @@ def _front_sentences(points: pd.DataFrame, cost: Cost) -> list[str]:
     )
     if not settled[on_it].all():
         sure = join(points.loc[on_it & settled, "label"], most=6) or "none of them"
-        sentences.append(f"Sure to be there, wherever in the intervals the truth lies: {sure}.")
+        sentences.append(f"On it with certainty, wherever in the intervals the truth lies: {sure}.")
     if not settled[~on_it].all():
         maybe = join(points.loc[~on_it & ~settled, "label"], most=6)
         sentences.append(f"Not on it, but possibly so within the intervals: {maybe}.")
@@ -195,7 +195,7 @@ def _accuracy(points: pd.DataFrame) -> str:
     if not quality.bounded:
         return f"The delta-m of {name} has no interval, so whether it differs from zero is not settled."
     if quality.low <= 0 <= quality.high:
-        return f"The delta-m of {name} is not told apart from zero, the single-task networks."
+        return f"The delta-m of {name} is not told apart from zero: it does not differ measurably from single-task."
     sense = "less" if quality.high < 0 else "more"
     return f"{name} is {sense} accurate than single-task networks: its delta-m interval excludes zero."
 

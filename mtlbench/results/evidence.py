@@ -115,7 +115,8 @@ class Evidence:
 def gather(
     folder: RunFolder, run: Mapping[str, Any], launches: Iterable[Launch] | None = None
 ) -> dict[tuple[str, str], Evidence]:
-    """Evidence by (cell, machine), for every cell of `run.json`; machine is empty for a cell without launches.
+    """Evidence by (cell, machine), for every cell of `run.json`; for a cell without launches it is the
+    run's only machine, or empty.
 
     Where `run.json` says which launches count on a machine (`current`), no others do; elsewhere the last ones count.
     """
@@ -127,9 +128,12 @@ def gather(
     machines: dict[str, list[str]] = {}
     for cell_id, machine in grouped:
         machines.setdefault(cell_id, []).append(machine)
+    known = sorted({machine for _, machine in grouped})
+    # A cell that was not run yet belongs to the run's machine, where there is only one.
+    elsewhere = known if len(known) == 1 else [""]
     found = {}
     for cell_id, entry in cells.items():
-        for machine in machines.get(cell_id, [""]):
+        for machine in machines.get(cell_id, elsewhere):
             own = grouped.get((cell_id, machine), [])
             current = run.get("current", {}).get(machine)
             keys = _last_keys(own) if current is None else current.get(cell_id, {})

@@ -13,7 +13,7 @@ from typing import Any
 from mtlbench.errors import CellFailedError, JournalError, UsageError
 from mtlbench.results.journal import SCHEMA_VERSION, Launch, read_journal
 
-__all__ = ["RunFolder", "write_atomically"]
+__all__ = ["RunFolder", "require_folder", "write_atomically"]
 
 _SAMPLES = {"evaluate": "images", "time": "latency"}
 
@@ -83,10 +83,12 @@ class RunFolder:
         path = self.path / "run.json"
         try:
             run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
-            raise JournalError(f"not JSON: {error}", where=str(path), fix="Run the suite again with --fresh") from error
+            raise JournalError(
+                f"not JSON: {error}", where=str(path), fix="Restore it, or run the suite again with --fresh"
+            ) from error
         if run.get("schema_version", 0) > SCHEMA_VERSION:
             raise JournalError(
                 f"schema version {run['schema_version']} is not known",
@@ -111,6 +113,24 @@ class RunFolder:
     def write_run(self, run: Mapping[str, Any]) -> None:
         """Replace `run.json`."""
         write_atomically(self.path / "run.json", json.dumps(run, indent=1, ensure_ascii=False))
+
+
+def require_folder(path: Path, *, create: bool) -> None:
+    """Check that `path` is a folder or can become one, and make it where asked to.
+
+    Raises:
+        UsageError: it is something else, or cannot be made.
+    """
+    existing = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
+    try:
+        if create:
+            path.mkdir(parents=True, exist_ok=True)
+        elif not (existing.is_dir() and os.access(existing, os.W_OK)):
+            raise NotADirectoryError(0, "not a folder that can be written to")
+    except OSError as error:
+        raise UsageError(
+            f"cannot be a folder for results: {error.strerror}", where=str(path), fix="Choose another --out"
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -25,6 +25,9 @@ _REQUIRED = (
     *("schema_version", "run_id", "machine_id", "session", "launch_id", "kind", "cell_id", "block", "status"),
     *("reuse_key", "started_unix_s"),
 )
+_NUMBER_PREFIXES = ("macs_", "metric.", "latency_", "memory_", "params")
+_NUMBERS = ("started_unix_s", "block", "floors_ms", "load_ms", "first_call_ms", "energy_mj", "weights_mib")
+_NO_NUMBERS = ("macs_refused", "macs_source", "macs_notes")
 _REQUIRED_OF_RESULTS = {
     "evaluate": ("macs_full", "macs_executed", "macs_refused", "uncounted_ops"),
     "time": ("latency_ms", "floors_ms"),
@@ -92,7 +95,20 @@ def _parse(line: bytes, path: Path, number: int) -> Launch:
     missing = [key for key in required if key not in launch]
     if missing:
         raise JournalError(f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again")
+    wrong = [key for key, value in launch.items() if _is_measured(key) and not _is_numeric(value)]
+    if wrong:
+        raise JournalError(f"{wrong[0]} is not a number: {launch[wrong[0]]!r}", where=where, fix="Correct the line")
     return launch
+
+
+def _is_measured(key: str) -> bool:
+    return key in _NUMBERS or (key.startswith(_NUMBER_PREFIXES) and key not in _NO_NUMBERS)
+
+
+def _is_numeric(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_numeric(item) for item in value)
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def _finite(value: Any) -> Any:

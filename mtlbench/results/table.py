@@ -21,7 +21,7 @@ _MIN_SEEDS = 3
 
 
 def load_results(path: str | Path) -> pd.DataFrame:
-    """The result table of a run folder: one row per cell and machine, columns as in DESIGN section 3.
+    """The result table of a run folder: one row per cell and machine, columns as in `docs/columns.md`.
 
     Raises:
         UsageError: `path` is not a run folder.

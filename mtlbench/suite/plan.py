@@ -20,6 +20,8 @@ from mtlbench.training.artifact import Named, Problem
 
 __all__ = ["Cell", "Plan", "plan_suite"]
 
+_ID_DIGITS = 6
+
 Role = Literal["requested", "reference", "baseline"]
 
 
@@ -141,7 +143,10 @@ class Plan:
 
 
 def _matches(cell: Cell, pattern: str) -> bool:
-    return fnmatchcase(cell.label, pattern) or pattern in cell.label or fnmatchcase(cell.id, pattern)
+    """Brackets are literal, because labels have them; a part of a label or the beginning of an id will do."""
+    shell = pattern.replace("[", "[[]")
+    is_id = len(pattern) >= _ID_DIGITS and cell.id.startswith(pattern)
+    return is_id or pattern in cell.label or fnmatchcase(cell.label, shell) or fnmatchcase(cell.id, shell)
 
 
 def plan_suite(suite: LoadedSuite) -> Plan:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from mtlbench import data, encoders, heads
+from mtlbench.registry import Registry
 from mtlbench.suite.schema import ComponentRef, Hardware, Measure, Suite, VariantRef
 from mtlbench.training.protocol import TrainingProtocol
 
@@ -25,9 +28,15 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("`measure`", Measure, "How much is measured."),
 )
 
+_REGISTRIES: tuple[tuple[str, Registry[Any]], ...] = (
+    ("dataset", data.registry),
+    ("encoder", encoders.registry),
+    ("head", heads.registry),
+)
+
 
 def suite_reference() -> str:
-    """All keys of a suite file with type, default and meaning, as Markdown."""
+    """All keys of a suite file with default and meaning, and the options of what it names, as Markdown."""
     lines = [
         "# Suite reference",
         "",
@@ -38,14 +47,54 @@ def suite_reference() -> str:
         lines += [f"## {title}", "", about, "", "| key | default | meaning |", "|---|---|---|"]
         lines += [_row(name, field) for name, field in model.model_fields.items()]
         lines.append("")
+    for kind, registry in _REGISTRIES:
+        for component in registry.names():
+            lines += _options(f"## Options of the {kind} `{component}`", registry.get(component).Options)
     return "\n".join(lines)
 
 
+def _options(title: str, model: type[BaseModel]) -> list[str]:
+    """A component's options, if it has any."""
+    fields = model.model_fields.items()
+    rows = [f"| `{name}` | {_default(field)} | {_values(field.annotation)} |" for name, field in fields]
+    return [title, "", "| key | default | values |", "|---|---|---|", *rows, ""] if rows else []
+
+
 def _row(name: str, field: Any) -> str:
-    default = (
-        "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+    words = _words(field.annotation)
+    return f"| `{name}` | {_default(field)} | {field.description}{f' ({words})' if words else ''} |"
+
+
+def _default(field: Any) -> str:
+    return "required" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+
+
+def _words(annotation: Any) -> str:
+    """The words that a choice allows."""
+    return (
+        ", ".join(f"`{word}`" for word in get_args(annotation)) if get_origin(annotation) is Literal else ""
     )
-    return f"| `{name}` | {default} | {field.description} |"
+
+
+def _values(annotation: Any) -> str:
+    """What kind of value an option takes."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _values(arguments[0])
+    if origin in {Union, UnionType}:
+        return " or ".join(_values(member) for member in arguments)
+    if origin is tuple:
+        return f"list of {len(arguments)}, each a {_values(arguments[0])}"
+    return _words(annotation) or _KINDS.get(annotation, str(annotation))
+
+
+_KINDS: dict[Any, str] = {
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+}
 
 
 def _plain(value: Any) -> str:
@@ -53,7 +102,9 @@ def _plain(value: Any) -> str:
         return value.name
     if isinstance(value, BaseModel):
         return "see below"
-    if isinstance(value, list):
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(_plain(item) for item in value) + "]"
     if isinstance(value, bool):
         return str(value).lower()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -96,6 +99,16 @@ def test_every_column_is_there_and_filled_where_it_applies(finished):
     assert static["latency_ms"] > 0
     assert pd.isna(static["realisation"])
     assert static["realisation_reason"] == "It is its own reference."
+
+
+def test_every_column_is_documented(finished):
+    page = (Path(__file__).parents[2] / "docs/columns.md").read_text()
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    patterns = [pattern for cell in first_cells for pattern in re.findall(r"`([^`]+)`", cell)]
+    values = {re.sub(r"\.ci_(low|high)$|_p(50|95)$", "", name) for name in finished.result.table.columns}
+    unknown = [name for name in values if not any(fnmatchcase(name, pattern) for pattern in patterns)]
+    assert not [name for name in unknown if not name.startswith("latency_")], unknown
+    assert set(patterns) <= {*values, *finished.result.table.columns} | {p for p in patterns if "*" in p}
 
 
 def test_unmetered_energy_is_empty_with_a_reason(finished):

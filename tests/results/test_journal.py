@@ -60,6 +60,8 @@ def test_an_incomplete_last_line_is_ignored_and_then_removed(tmp_path_factory, c
         (json.dumps(LAUNCH | {"schema_version": "1"}), "schema version"),
         (json.dumps({k: v for k, v in LAUNCH.items() if k != "cell_id"}), "cell_id"),
         (json.dumps({k: v for k, v in LAUNCH.items() if k != "floors_ms"}), "floors_ms"),
+        (json.dumps(LAUNCH | {"latency_ms": "lots"}), "latency_ms is not a number"),
+        (json.dumps(LAUNCH | {"floors_ms": [1.0, True]}), "floors_ms is not a number"),
         ('{"a": \xff', "not JSON"),
     ],
 )

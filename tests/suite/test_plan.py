@@ -144,6 +144,14 @@ def test_only_keeps_what_its_cells_are_compared_with(tmp_path):
     assert {cell.seed for cell in kept.cells} == {1}
     assert {cell.variant.name for cell in kept.cells} == {"adaptive", "static_mtl", "single_task"}
     assert plan.only("nothing like it").cells == ()
+    chosen = plan.cells[-1]
+    for pattern in (
+        chosen.id[:8],
+        chosen.label,
+        chosen.label[:-1] + "?",
+        chosen.variant_label + "/*",
+    ):
+        assert chosen.id in {cell.id for cell in plan.only(pattern).cells}, pattern
 
 
 def test_task_sets_that_differ_in_order_are_one_cell(tmp_path):
