@@ -140,10 +140,10 @@ def _why_empty(cells: pd.DataFrame, columns: list[_Column]) -> list[str]:
 def _columns(group: Group) -> list[_Column]:
     unit = macs_unit([*numeric(group.cells, "macs_executed"), *numeric(group.cells, "macs_nominal")])
     executed = Header("executed", unit.name, "What was really dispatched per image, policy included.", 2)
-    nominal = Header("nominal", unit.name, "What the trace says was needed per image.", 6)
+    nominal = Header("nominal", unit.name, "What the trace says was needed per image.", 5)
     latency = Header("latency", "ms ↓", "Per call; the mean over inputs of each input's fastest repeat.", 1)
     realised = Header(
-        "realised", "% of saving", "Share of the saving promised in MACs that arrives as time.", 5
+        "realised", "% of saving", "Share of the saving promised in MACs that arrives as time.", 2
     )
     seed = 0 if text(group.cells, "seed").nunique() > 1 else 7
     return [
@@ -155,7 +155,7 @@ def _columns(group: Group) -> list[_Column]:
         _measured("macs_executed", executed, unit.factor),
         _measured("macs_nominal", nominal, unit.factor),
         _measured("realisation", realised, 100.0),
-        _measured("memory_peak_mib", Header("memory", "MiB", "Peak memory of the worker.", 4)),
+        _measured("memory_peak_mib", Header("memory", "MiB", "Peak memory of the worker.", 6)),
         _measured("energy_mj", Header("energy", "mJ", "Metered energy per image.", 5)),
         _Column(Header("status", "", "Whether the cell finished, and its role.", 0), _status, ""),
         *(_metric(metric) for metric in group.metrics),
