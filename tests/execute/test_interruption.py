@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -121,10 +122,12 @@ def _wait_for_worker(process: subprocess.Popen[str]) -> psutil.Process:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for child in parent.children():
-            is_worker = any("worker" in argument for argument in child.cmdline())
-            if is_worker and time.time() - child.create_time() > 0.7:
-                return child
+            with suppress(psutil.Error):  # other children, such as git, are gone before they can be asked
+                is_worker = any("worker" in argument for argument in child.cmdline())
+                if is_worker and time.time() - child.create_time() > 0.7:
+                    return child
         time.sleep(0.05)
+    process.kill()
     raise AssertionError("no worker was started")
 
 
