@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mtlbench.cost.counter import UNCOUNTED_LIMIT, CostCount, count_call
 from mtlbench.cost.crosscheck import crosscheck
-from mtlbench.cost.units import total_macs
+from mtlbench.cost.units import CostUnit, total_macs
 from mtlbench.data.base import Sample
 from mtlbench.execute.jobs.cell import OpenCell
 from mtlbench.execute.jobs.pictures import Pictures
@@ -40,17 +40,17 @@ def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     cell = OpenCell(job)
     variant, runnable = cell.runnable()
     trained = job["weights"] is not None
-    ledger = _Ledger(cell, runnable, trained)
+    ledger = _Ledger(cell, runnable.units(), trained)
     normalise = cell.normaliser()
     pictures = Pictures(cell.tasks, trained)
-    units = runnable.units()
+    parts = dict(_unique_parts(runnable))
     with torch.inference_mode():
         for batch in cell.batches(None if trained else cell.inputs):
             x = normalise(batch.images)
             runnable.reset()
-            (predictions, trace), count = count_call(runnable, x, parts=dict(_unique_parts(runnable)))
+            (predictions, trace), count = count_call(runnable, x, parts=parts)
             outputs = {name: prediction.float().cpu().numpy() for name, prediction in predictions.items()}
-            ledger.add(batch.samples, outputs, trace, count, trace.nominal_macs(units))
+            ledger.add(batch.samples, outputs, trace, count)
             pictures.add(batch.samples, outputs)
         checked = _crosscheck(variant, runnable, x) if job["measure"]["crosscheck"] else {}
     folder = Path(job["samples"])
@@ -65,7 +65,7 @@ class _Ledger:
     """What every image cost and how well it was predicted."""
 
     cell: OpenCell
-    runnable: Runnable
+    units: list[CostUnit]
     trained: bool
     rows: list[dict[str, Any]] = field(default_factory=list)
     by_part: Counter[str] = field(default_factory=Counter)
@@ -78,10 +78,10 @@ class _Ledger:
         predictions: dict[str, NDArray[np.float32]],
         trace: Trace,
         count: CostCount,
-        nominal: list[float],
     ) -> None:
         statistics = self._statistics(samples, predictions) if self.trained else {}
-        policy = trace.nominal_macs([unit for unit in self.runnable.units() if unit.part == "policy"])
+        nominal = trace.nominal_macs(self.units)
+        policy = trace.nominal_macs([unit for unit in self.units if unit.part == "policy"])
         for i, sample in enumerate(samples):
             row = {
                 "id": sample.id,
@@ -120,7 +120,7 @@ class _Ledger:
         share = float(np.mean(self.uncounted_shares))
         values: dict[str, Any] = {
             "n_images": len(self.rows),
-            "macs_full": total_macs(self.runnable.units()),
+            "macs_full": total_macs(self.units),
             **{f"macs_part.{part}": macs / len(self.rows) for part, macs in self.by_part.items()},
             "uncounted_ops": sorted(self.uncounted),
             "uncounted_time_share": share,
