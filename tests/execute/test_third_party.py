@@ -96,8 +96,9 @@ def test_a_variant_from_another_package_runs_in_a_suite(tmp_path):
     assert static["role"] == "reference"
     assert set(third["reference_cell_id"]) == {static["cell_id"]}
     assert set(third["realisation_reason"]) == {"The nominal saving is under 5 %."}
-    # At ten watts a call of t ms takes 10 t mJ; floors are at most the mean time of the metered window.
-    assert (table["energy_mj"] >= 9.9 * table["latency_ms"]).all()
+    # At ten watts a call of t ms takes 10 t mJ. The two windows are apart, so noise may move either; a wrong unit
+    # or a wrong number of calls would be off by far more.
+    assert (table["energy_mj"] / table["latency_ms"]).between(3, 100).all()
     assert set(table["energy_quality"]) == {"replayed"}
     assert set(table["energy_source"]) == {"ten_watts: made up"}
     assert table["energy_reason"].isna().all()
