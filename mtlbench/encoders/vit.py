@@ -9,11 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlbench import component
 from mtlbench.cost.formulas import attention_macs, conv_macs, linear_macs
 from mtlbench.cost.units import CostUnit
-from mtlbench.encoders.base import Encoder
+from mtlbench.encoders.base import Encoder, EncoderOptions
 from mtlbench.encoders.vit_layers import Block
+from mtlbench.encoders.weights.layout import Layout
+from mtlbench.encoders.weights.vit_keys import vit_layouts
 from mtlbench.errors import UsageError
 
 __all__ = ["ViT"]
@@ -36,8 +37,8 @@ _ARCHS = {
 }
 
 
-class ViTOptions(component.Options):
-    """Options of `ViT`.
+class ViTOptions(EncoderOptions):
+    """Options of `ViT`, beside those of every encoder.
 
     Attributes:
         arch: width, depth and heads: tiny, small and base as published; nano (96 wide, 6 deep) is ours.
@@ -129,6 +130,15 @@ class ViT(Encoder):
             if index in self.tap_blocks:
                 maps.append(self.to_map(tokens, len(maps)))
         return maps
+
+    def layouts(self) -> tuple[Layout, ...]:
+        """Its own names, timm's (DeiT and AugReg among them) and Hugging Face's."""
+        return vit_layouts(len(self.channels), self.grid)
+
+    def stages(self) -> list[tuple[str, nn.Module]]:
+        """The stem and every block; norms of the taps stay with the encoder."""
+        blocks = [(f"encoder.block.{i}", block) for i, block in enumerate(self.blocks)]
+        return [("encoder", self), ("encoder.stem", self.patch_embed), *blocks]
 
     def units(self) -> list[CostUnit]:
         """MACs per image of the stem and of the attention and the MLP of every block."""

@@ -42,11 +42,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Tokens [B, N, C] to [B, N, C]."""
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Tokens [B, N, C] to [B, N, C].
+
+        Args:
+            x: the tokens.
+            bias: added to the attention logits, [1 or B, heads, N, N].
+        """
         B, N, C = x.shape
         q, k, v = self.qkv(x).view(B, N, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, N, C))
         return projected
 

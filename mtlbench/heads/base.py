@@ -11,7 +11,12 @@ from mtlbench.component import Component
 from mtlbench.cost.units import CostUnit
 from mtlbench.registry import Registry
 
-__all__ = ["Head", "registry"]
+__all__ = ["Head", "map_size", "registry"]
+
+
+def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """(height, width) of the feature map of an image: what does not divide is rounded up, as padded layers do."""
+    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 class Head(nn.Module, Component):
@@ -42,7 +47,7 @@ class Head(nn.Module, Component):
 
     @abstractmethod
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Feature maps, each [B, in_channels[i], H / strides[i], W / strides[i]], to [B, out_channels, H, W]."""
+        """Feature maps, each [B, in_channels[i], h, w] as `map_size` says, to [B, out_channels, H, W]."""
 
     @abstractmethod
     def start_from(self, value: float) -> None:

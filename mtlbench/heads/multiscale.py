@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mtlbench import component
 from mtlbench.cost.formulas import conv_macs
 from mtlbench.cost.units import CostUnit
-from mtlbench.heads.base import Head
+from mtlbench.heads.base import Head, map_size
 
 __all__ = ["MultiScaleHead"]
 
@@ -64,7 +64,7 @@ class MultiScaleHead(Head):
         super().__init__(size, in_channels, strides, out_channels, **options)
         width = self.options.width
         finest = min(strides)
-        self.grids = [(size[0] // finest, size[1] // finest)]
+        self.grids = [map_size(size, finest)]
         while finest > _FINEST_STRIDE * 2 ** (len(self.grids) - 1):
             self.grids.append((2 * self.grids[-1][0], 2 * self.grids[-1][1]))
 
@@ -77,7 +77,7 @@ class MultiScaleHead(Head):
         self.predict = nn.Conv2d(width, out_channels, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """Maps, each [B, in_channels[i], H / strides[i], W / strides[i]], to [B, out_channels, H, W]."""
+        """Maps, each [B, in_channels[i], h, w] as `map_size` says, to [B, out_channels, H, W]."""
         projected = [
             _resize(project(x), self.grids[0]) for project, x in zip(self.project, maps, strict=True)
         ]
@@ -99,7 +99,7 @@ class MultiScaleHead(Head):
         width = self.options.width
         units = []
         for i, (channels, stride) in enumerate(zip(self.in_channels, self.strides, strict=True)):
-            grid = (self.size[0] // stride, self.size[1] // stride)
+            grid = map_size(self.size, stride)
             units.append(_unit(f"head.project.{i}", channels, width, 1, grid))
         for i, grid in enumerate(self.grids[1:]):
             units.append(_unit(f"head.refine.{i}", width, width, 3, grid))

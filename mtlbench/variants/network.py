@@ -50,8 +50,8 @@ class DenseNetwork(nn.Module):
         return [*self.encoder.units(), *(unit for name in names for unit in self._head_units(name))]
 
     def parts(self, names: Sequence[str]) -> list[tuple[str, nn.Module]]:
-        """(part, module): the encoder as one part, each named head as its own."""
-        return [("encoder", self.encoder), *((f"head.{name}", self.heads[name]) for name in names)]
+        """(part, module): the encoder's stages, each named head as its own."""
+        return [*self.encoder.stages(), *((f"head.{name}", self.heads[name]) for name in names)]
 
     def _head_units(self, name: str) -> list[CostUnit]:
         head = self.heads[name]
@@ -63,16 +63,20 @@ class DenseNetwork(nn.Module):
 
 
 def build_dense(problem: Problem, seed: int, state: Mapping[str, Tensor] | None) -> DenseNetwork:
-    """A dense network in evaluation mode, with random weights of `seed` or from a trained state.
+    """A dense network in evaluation mode: from a trained state, or new.
 
-    The global random state is left as found.
+    A new one has random weights of `seed`, its encoder the published weights where its options name some (on the meta
+    device it has none at all). The global random state is left as found.
 
     Raises:
         MtlbenchError: the state does not fit the network.
+        DataError: the published weights are not there, or do not fit the encoder.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DenseNetwork(problem)
+        if state is None and torch.get_default_device().type != "meta":
+            network.encoder.start(problem.encoder.places)
     if state is not None:
         try:
             network.load_state_dict(state)
