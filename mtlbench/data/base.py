@@ -50,7 +50,18 @@ class Dataset(Component, ABC):
         """The tasks that this dataset labels, in a fixed order, each with the options of its `Task`.
 
         Needs no data on disk, so that a suite can be planned on another machine.
+
+        Args:
+            options: as `resolve` gave them, without places.
         """
+
+    def labelled(self) -> Mapping[str, dict[str, Any]]:
+        """`tasks` of this dataset."""
+        return self.tasks(self.options.model_dump(mode="json"))
+
+    def clips(self, split: str) -> list[range]:
+        """Indices of `split` that are consecutive frames of one video, in order; a still image is a clip of one."""
+        return [range(index, index + 1) for index in range(self.length(split))]
 
     @abstractmethod
     def length(self, split: str) -> int:

@@ -98,12 +98,11 @@ def load_split(
         DataError: a file is missing or corrupt, or a sample breaks the layouts of the contract.
     """
     _require(split, dataset.splits, f"split of dataset {dataset.name!r}")
-    options = dataset.options.model_dump(mode="json")
-    offered = dataset.tasks(options)
+    offered = dataset.labelled()
     for name in tasks:
         _require(name, offered, f"task of dataset {dataset.name!r}")
     count = dataset.length(split) if limit is None else min(limit, dataset.length(split))
-    height, width = options["size"]
+    height, width = dataset.options.model_dump(mode="json")["size"]
 
     ids: list[str] = []
     attributes: list[Mapping[str, float]] = []

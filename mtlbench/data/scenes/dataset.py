@@ -99,6 +99,15 @@ class Scenes(Dataset):
         options = self.options
         return {"train": options.train, "val": options.val, "test": options.test}[split]
 
+    def clips(self, split: str) -> list[range]:
+        """See `Dataset.clips`: `clip_length` frames each, the last perhaps fewer; a cut is inside its clip.
+
+        Raises:
+            UsageError: no such split.
+        """
+        count, frames = self.length(split), self.options.clip_length
+        return [range(start, min(start + frames, count)) for start in range(0, count, frames)]
+
     def room(self, split: str, index: int) -> Room:
         """The room that sample `index` of `split` is a picture of, for whoever needs more than its labels.
 
