@@ -12,31 +12,21 @@ inference.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from functools import cache
-from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-import torch
-from torch import Tensor, nn
-from torch._ops import OpOverload
-from torch.overrides import enable_reentrant_dispatch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
+from torch import nn
 
-from mtlbench.cost.operators import macs_formula
-from mtlbench.cost.parts import PartTracker
-from mtlbench.cost.zero_macs import zero_reason
+from mtlbench.cost.interrupts import HeldInterrupt
+from mtlbench.cost.recorder import Kind, Recorder, modes, pop_modes
+from mtlbench.measure.parts import PartTracker
 
 __all__ = ["UNCOUNTED_LIMIT", "CostCount", "DispatchCounter", "OperatorCount", "count_call"]
 
 T = TypeVar("T")
-
-Kind = Literal["macs", "zero", "uncounted"]
 
 UNCOUNTED_LIMIT = 0.02
 """Largest share of operator time that uncounted operators may take (DESIGN section 4)."""
@@ -119,16 +109,21 @@ class DispatchCounter(AbstractContextManager["DispatchCounter"]):
 
     def __init__(self, parts: Mapping[str, nn.Module] | None = None) -> None:
         self._parts = PartTracker(parts or {})
-        self._recorder = _Recorder(self._parts)
+        self._recorder = Recorder(self._parts)
         self._named = bool(parts)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            stack.callback(self._parts.stop)
-            self._parts.start()
-            stack.enter_context(self._recorder)
-            self._open = stack.pop_all()
+        try:
+            with HeldInterrupt(), ExitStack() as stack:
+                stack.callback(pop_modes, modes())  # what an interrupted operator left on the stack
+                stack.callback(self._parts.stop)
+                self._parts.start()
+                stack.enter_context(self._recorder)
+                self._open = stack.pop_all()
+        except BaseException:
+            self._open.close()
+            raise
         return self
 
     def __exit__(
@@ -137,7 +132,8 @@ class DispatchCounter(AbstractContextManager["DispatchCounter"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._open.__exit__(kind, error, trace)
+        with HeldInterrupt():
+            self._open.__exit__(kind, error, trace)
 
     def count(self) -> CostCount:
         """What was counted so far."""
@@ -178,108 +174,3 @@ def count_call(
     with DispatchCounter(parts) as counter:
         result = fn(*args)
     return result, counter.count()
-
-
-@dataclass(slots=True)
-class _Tally:
-    reason: str = ""
-    calls: int = 0
-    macs: int = 0
-    ns: int = 0
-
-
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """Runs each operator, times it, and books its MACs."""
-
-    supports_higher_order_operators = True
-
-    def __init__(self, parts: PartTracker) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # the same
-        self._parts = parts
-        self._call: str | None = None
-        self.tallies: dict[tuple[str, Kind], _Tally] = defaultdict(_Tally)
-        self.by_part: dict[str, int] = defaultdict(int)
-        self.by_call: dict[str, int] = defaultdict(int)
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.ops.higher_order.cond:
-            return self._branch(*args)
-        operator = func.name().partition(".")[0]
-        device = _device_type(args, kwargs)
-        if isinstance(func, OpOverload) and _is_composite(func, operator, device):
-            return self._take_apart(operator, func, args, kwargs)
-        start = perf_counter_ns()
-        result = func(*args, **kwargs)
-        if device not in {"cpu", "meta"}:
-            torch.accelerator.synchronize()
-        self._book(operator, perf_counter_ns() - start, result, args, kwargs)
-        return result
-
-    def _branch(
-        self, predicate: Any, if_true: Callable[..., Any], if_false: Callable[..., Any], operands: Any
-    ) -> Any:
-        """`torch.cond`: count the branch that this input takes."""
-        with self:
-            return (if_true if predicate else if_false)(*operands)
-
-    def _take_apart(self, operator: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the kernel that PyTorch itself would run, in sight of the recorder.
-
-        Not `func.decompose`: it prefers Python decompositions, which compute other bits in other time.
-        Reentrant, because views otherwise forget `requires_grad`, by which `matmul` chooses between its
-        kernels.
-        """
-        outermost = self._call is None
-        self._call = self._call or _display(operator)
-        try:
-            with enable_reentrant_dispatch(), self:
-                return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
-        finally:
-            if outermost:
-                self._call = None
-
-    def _book(
-        self, operator: str, ns: int, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        name = _display(operator)
-        formula = macs_formula(operator)
-        macs = formula(result, *args, **kwargs) if formula else None
-        zero = zero_reason(operator)
-        kind: Kind = "macs" if macs is not None else "zero" if zero else "uncounted"
-        tally = self.tallies[name, kind]
-        tally.calls += 1
-        tally.ns += ns
-        if macs is not None:
-            tally.macs += macs
-            self.by_part[self._parts.current] += macs
-            self.by_call[self._call or name] += macs
-        else:
-            tally.reason = zero or ("no closed form for these arguments" if formula else "no formula")
-
-
-def _display(operator: str) -> str:
-    return operator.replace("::", ".")
-
-
-def _device_type(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    return next((leaf.device.type for leaf in tree_iter((args, kwargs)) if isinstance(leaf, Tensor)), "cpu")
-
-
-def _is_composite(func: Any, operator: str, device: str) -> bool:
-    """Whether the operator is made of others on this device, and its own MACs are not declared.
-
-    Under `inference_mode` composite operators reach the recorder whole; elsewhere PyTorch took them apart
-    before.
-    """
-    declared = func.namespace != "aten" and macs_formula(operator) is not None
-    return not declared and _lacks_kernel(func, device)
-
-
-@cache
-def _lacks_kernel(func: Any, device: str) -> bool:
-    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    own = has_kernel(func.name(), torch._C._dispatch_key_for_device(device))
-    return has_kernel(func.name(), "CompositeImplicitAutograd") and not own

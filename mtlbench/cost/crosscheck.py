@@ -1,43 +1,29 @@
-"""Our count beside those of fvcore and ptflops, and the reasons why they differ.
+"""Our count beside those of fvcore, ptflops and PyTorch's own counter, and the reasons why they differ.
 
-Both are compared on convolutions and linear layers, the operators all three know. Their totals follow other
-conventions: fvcore (which says flops and means MACs) adds norms and resizing and has no handle for fused
-attention; ptflops' default backend hooks modules, so that it misses attention, einsum and `@`, and adds
-biases and activations.
+They are compared on convolutions and linear layers, the operators all of them know. Their totals follow other
+conventions, so the difference of every total is given in named pieces that add up.
 """
 
 from __future__ import annotations
 
 import copy
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves
 
-from mtlbench.cost.counter import CostCount, count_call
-from mtlbench.cost.parts import OTHER
+from mtlbench.cost.counter import count_call
+from mtlbench.cost.tools.base import PRODUCT_MODULES, OurCount, ToolCount
+from mtlbench.cost.tools.fvcore_tool import count_with_fvcore
+from mtlbench.cost.tools.ptflops_tool import count_with_ptflops
+from mtlbench.cost.tools.state import left_as_found
+from mtlbench.cost.tools.torch_tool import count_with_torch
+from mtlbench.measure.parts import OTHER
 
 __all__ = ["CrossCheck", "crosscheck"]
 
-T = TypeVar("T")
-
-_MODULES = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
 _CALLS = (
     "aten.linear",
     "aten.conv1d",
@@ -48,84 +34,90 @@ _CALLS = (
     "aten.conv_transpose3d",
     "aten.convolution",
 )
-_FVCORE_PRODUCTS = ("conv", "linear", "addmm", "mm", "bmm", "matmul", "einsum")
 
 
 @dataclass(frozen=True, slots=True)
 class CrossCheck:
-    """What three counters say about one image.
+    """What other counters say about one image.
 
     Args:
-        macs_fvcore: fvcore's total, None where it failed.
-        macs_ptflops: total of the default backend of ptflops, None where it failed.
-        conv_linear_macs: of convolutions and linear layers, by counter: `ours`, `fvcore`, `ptflops`, as far
-            as they ran.
-        notes: the reason and the size of each difference, and each failure.
+        tools: fvcore, ptflops and torch.
+        conv_linear_macs: of convolutions and linear layers, by counter: `ours` and the tools that tell them
+            apart, as far as they ran.
+        failure: why our own counter could not run; empty where it did.
     """
 
-    macs_fvcore: int | None = None
-    macs_ptflops: int | None = None
+    tools: tuple[ToolCount, ...]
     conv_linear_macs: dict[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    failure: str = ""
 
+    @property
+    def macs_fvcore(self) -> int | None:
+        """Total of fvcore, None where it failed."""
+        return self._macs("fvcore")
 
-@dataclass(frozen=True, slots=True)
-class _Ours:
-    count: CostCount
-    conv_linear: int
-    conv_linear_modules: int
-    biases: int
+    @property
+    def macs_ptflops(self) -> int | None:
+        """Total of the default backend of ptflops, None where it failed."""
+        return self._macs("ptflops")
+
+    @property
+    def macs_torch(self) -> int | None:
+        """Half the FLOPs of PyTorch's FlopCounterMode, None where it failed."""
+        return self._macs("torch")
+
+    @property
+    def notes(self) -> list[str]:
+        """The reason and the size of each difference, and each failure, as sentences."""
+        ours = [f"our counter failed: {self.failure}"] if self.failure else []
+        return ours + [note for tool in self.tools for note in tool.notes]
+
+    def _macs(self, name: str) -> int | None:
+        return next((tool.macs for tool in self.tools if tool.tool == name), None)
 
 
 def crosscheck(module: nn.Module, x: Tensor) -> CrossCheck:
-    """Count one image with fvcore and ptflops, and compare with our own count.
+    """Count one image with the other counters, and compare with our own count.
 
-    The tools see copies of `module` in evaluation mode. What they print, log and warn is dropped, what they
-    patch is put back, and what they raise becomes a note: this function does not fail.
+    All see copies of `module` in evaluation mode. What they print, log and warn is dropped, what they patch is put
+    back, and what they raise becomes a note: this function does not fail.
 
     Args:
         module: a network that takes one tensor and returns tensors in any nesting.
         x: images [B, ...]; only the first is used.
     """
-    notes: list[str] = []
-    found: dict[str, int] = {}
-    with _left_as_found():
-        ours = _attempt("our counter", notes, lambda: _count_ours(_copy(module), x[:1]))
-        if ours is not None:
-            found["ours"] = ours.conv_linear
-        by_operator = _attempt("fvcore", notes, lambda: _run_fvcore(_copy(module), x[:1]))
-        if by_operator is not None:
-            found["fvcore"] = by_operator.get("conv", 0) + by_operator.get("linear", 0)
-        total = _attempt("ptflops", notes, lambda: _run_ptflops(_copy(module), x[:1]))
-        products = None
-        if total is not None:
-            products = _attempt(
-                "ptflops", notes, lambda: _run_ptflops(_copy(module), x[:1], products_only=True)
-            )
-        if products is not None:
-            found["ptflops"] = products
-    if ours is not None and by_operator is not None:
-        notes += _explain_fvcore(ours, by_operator)
-    if ours is not None and products is not None:
-        notes += _explain_ptflops(ours, products)
-    fvcore_total = sum(by_operator.values()) if by_operator is not None else None
-    return CrossCheck(fvcore_total, total, found, notes)
+    x = x[:1]
+    with left_as_found():
+        by_torch = _attempt("torch", lambda: count_with_torch(_copy(module), x))
+        torch.backends.mha.set_fastpath_enabled(False)  # the fused layers hide their linear layers
+        try:
+            ours = _count_ours(_copy(module), x)
+        except Exception as error:
+            return CrossCheck((by_torch,), failure=_said(error))
+        by_fvcore = _attempt("fvcore", lambda: count_with_fvcore(_copy(module), x, ours))
+        by_ptflops = _attempt("ptflops", lambda: count_with_ptflops(_copy(module), x, ours))
+    tools = (by_fvcore, by_ptflops, by_torch)
+    known = {tool.tool: tool.conv_linear for tool in tools if tool.conv_linear is not None}
+    return CrossCheck(tools, {"ours": ours.conv_linear, **known})
 
 
-def _attempt(who: str, notes: list[str], run: Callable[[], T]) -> T | None:
+def _attempt(tool: str, run: Callable[[], ToolCount]) -> ToolCount:
     try:
         return run()
     except Exception as error:
-        notes.append(f"{who} failed: {type(error).__name__}: {error}")
-        return None
+        return ToolCount(tool, failure=_said(error))
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _copy(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).eval()
 
 
-def _count_ours(module: nn.Module, x: Tensor) -> _Ours:
-    seen = {str(i): m for i, m in enumerate(module.modules()) if type(m) in _MODULES}
+def _count_ours(module: nn.Module, x: Tensor) -> OurCount:
+    seen = {str(i): m for i, m in enumerate(module.modules()) if type(m) in PRODUCT_MODULES}
     biases = 0
 
     def add_bias(layer: nn.Module, _args: Any, out: Tensor) -> None:
@@ -136,109 +128,9 @@ def _count_ours(module: nn.Module, x: Tensor) -> _Ours:
         layer.register_forward_hook(add_bias)
     with torch.inference_mode():  # there the dispatcher still shows linear layers as such
         _, count = count_call(module, x, parts=seen)
-    return _Ours(
+    return OurCount(
         count=count,
         conv_linear=sum(count.by_call.get(call, 0) for call in _CALLS),
         conv_linear_modules=sum(macs for part, macs in count.by_part.items() if part != OTHER),
         biases=biases,
     )
-
-
-class _TupleOutput(nn.Module):
-    """A network whose result is a flat tuple, since fvcore traces nothing else."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(leaf for leaf in tree_leaves(self.module(x)) if isinstance(leaf, Tensor))
-
-
-def _run_fvcore(module: nn.Module, x: Tensor) -> dict[str, int]:
-    from fvcore.nn import FlopCountAnalysis
-
-    analysis = FlopCountAnalysis(_TupleOutput(module).eval(), x)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-    with torch.no_grad():
-        return {name: int(macs) for name, macs in analysis.by_operator().items()}
-
-
-def _run_ptflops(module: nn.Module, x: Tensor, *, products_only: bool = False) -> int:
-    from ptflops import get_model_complexity_info
-    from ptflops.pytorch_ops import MODULES_MAPPING
-
-    said = io.StringIO()
-    with torch.no_grad(), redirect_stdout(said), redirect_stderr(said):
-        macs, _ = get_model_complexity_info(
-            module,
-            tuple(x.shape[1:]),
-            as_strings=False,
-            print_per_layer_stat=False,
-            input_constructor=lambda _: x,
-            ost=said,
-            backend="pytorch",
-            ignore_modules=[kind for kind in MODULES_MAPPING if kind not in _MODULES]
-            if products_only
-            else [],
-            backend_specific_config={"count_functional": not products_only},
-        )
-    if macs is None:
-        raise RuntimeError(" ".join(said.getvalue().split())[:200])
-    return int(macs)
-
-
-def _explain_fvcore(ours: _Ours, by_operator: dict[str, int]) -> list[str]:
-    extra = {name: macs for name, macs in by_operator.items() if macs and name not in _FVCORE_PRODUCTS}
-    attention = ours.count.by_call.get("aten.scaled_dot_product_attention", 0)
-    notes = []
-    if extra:
-        notes.append(f"fvcore adds {sum(extra.values())} for {', '.join(sorted(extra))}")
-    if attention:
-        notes.append(f"fvcore leaves out {attention} MACs of scaled_dot_product_attention")
-    rest = sum(by_operator.values()) - sum(extra.values()) + attention - ours.count.macs
-    if rest:
-        notes.append(f"fvcore differs by another {rest:+d} that nothing known explains")
-    return notes
-
-
-def _explain_ptflops(ours: _Ours, products: int) -> list[str]:
-    notes = []
-    if ours.biases:
-        notes.append(f"ptflops adds {ours.biases} for biases of convolutions and linear layers")
-    if unseen := ours.conv_linear - ours.conv_linear_modules:
-        notes.append(
-            f"ptflops leaves out {unseen} MACs of convolutions and linear layers that are no modules"
-        )
-    if other := ours.count.macs - ours.conv_linear:
-        notes.append(f"ptflops may leave out up to {other} MACs of attention, einsum and @")
-    if rest := products - ours.conv_linear_modules - ours.biases:
-        notes.append(f"ptflops differs by another {rest:+d} on modules that nothing known explains")
-    return notes
-
-
-@contextmanager
-def _left_as_found() -> Iterator[None]:
-    """Silence what runs inside; put back random state, log level, fast path and patched functions."""
-    owners = (F, torch, torch.Tensor)
-    before = [dict(vars(owner)) for owner in owners]
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng())
-        stack.enter_context(warnings.catch_warnings(action="ignore"))
-        stack.enter_context(redirect_stdout(io.StringIO()))
-        stack.enter_context(redirect_stderr(io.StringIO()))
-        stack.callback(logging.disable, logging.root.manager.disable)
-        logging.disable(logging.CRITICAL)
-        stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-        torch.backends.mha.set_fastpath_enabled(False)  # the fused layers hide their linear layers
-        for owner, names in zip(owners, before, strict=True):
-            stack.callback(_put_back, owner, names)
-        yield
-
-
-def _put_back(owner: Any, before: dict[str, Any]) -> None:
-    for name, value in list(vars(owner).items()):
-        if name in before and before[name] is not value:
-            setattr(owner, name, before[name])
-        elif name not in before and owner is torch.Tensor:
-            delattr(owner, name)  # ptflops unpatches inherited methods by setting them on the class itself

@@ -15,10 +15,11 @@ __all__ = [
     "conv_macs",
     "encoder_layer_macs",
     "linear_macs",
-    "lstm_macs",
     "matmul_macs",
     "multi_head_attention_macs",
     "outer_macs",
+    "real_macs",
+    "recurrent_macs",
     "sampled_matmul_macs",
     "sparse_matmul_macs",
 ]
@@ -118,15 +119,19 @@ def encoder_layer_macs(x: Shape, hidden: int) -> int:
     return multi_head_attention_macs(x, x) + 2 * linear_macs(prod(x[:-1]), x[-1], hidden)
 
 
-def lstm_macs(steps: int, weight_ih: Shape, weight_hh: Shape) -> int:
-    """One direction of one LSTM layer.
+def recurrent_macs(steps: int, matrices: Sequence[Shape]) -> int:
+    """Recurrent layers (RNN, LSTM, GRU): every weight matrix meets every step once.
 
     Args:
         steps: time steps summed over the batch.
-        weight_ih: [4 * hidden, inputs].
-        weight_hh: [4 * hidden, hidden].
+        matrices: shape of each weight matrix of each layer and direction, such as [4 * hidden, inputs].
     """
-    return steps * (prod(weight_ih) + prod(weight_hh))
+    return steps * sum(prod(matrix) for matrix in matrices)
+
+
+def real_macs(of_complex: bool) -> int:
+    """Real MACs of one MAC: a complex product is four real ones, each added to a sum."""
+    return 4 if of_complex else 1
 
 
 def _broadcast_size(a: Shape, b: Shape) -> int:

@@ -5,13 +5,11 @@ import time
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
-from torch.nn.modules import module as torch_module
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 from transformers import ViTConfig, ViTModel
 
 from mtlbench.cost.counter import UNCOUNTED_LIMIT, CostCount, DispatchCounter, OperatorCount, count_call
-from mtlbench.encoders.vit import ViT
 
 CONTEXTS = [torch.enable_grad, torch.no_grad, torch.inference_mode]
 
@@ -53,91 +51,11 @@ def test_transformers_vit_equals_the_closed_form(size, attention):
         assert not count.refused
 
 
-@pytest.mark.parametrize("size", VIT_224_16)
-def test_our_vit_equals_the_closed_form(size):
-    model = ViT((224, 224), arch=size).eval()
-    with torch.inference_mode():
-        _, count = count_call(model, torch.rand(1, 3, 224, 224))
-    assert count.macs == vit_closed_form(VIT_224_16[size][0])
-    assert count.uncounted_ops == []
-
-
-def networks():
-    x = torch.rand(2, 10, 64)
-    image = torch.rand(2, 3, 8, 8)
-    q = torch.rand(2, 4, 10, 16)
-    heads = nn.MultiheadAttention(64, 4, batch_first=True).eval()
-    layer = nn.TransformerEncoderLayer(64, 4, 128, batch_first=True).eval()
-    mixer = 2 * (4 * 10 * 64 * 64 + 2 * 10 * 10 * 64)
-    return {
-        "linear": (nn.Linear(64, 32), x, 2 * 10 * 64 * 32),
-        "linear of a transposed input": (nn.Linear(64, 32), x.transpose(0, 1), 2 * 10 * 64 * 32),
-        "conv": (nn.Conv2d(3, 8, 3), image, 2 * 36 * 8 * 27),
-        "grouped conv": (nn.Conv2d(3, 6, 3, groups=3), image, 2 * 36 * 6 * 9),
-        "transposed conv": (nn.ConvTranspose2d(3, 4, 2, stride=2), image, 2 * 64 * 3 * 4 * 4),
-        "attention": (lambda q: F.scaled_dot_product_attention(q, q, q), q, 2 * 2 * 4 * 100 * 16),
-        "causal": (
-            lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True),
-            q,
-            2 * 2 * 4 * 100 * 16,
-        ),
-        "grouped queries": (
-            lambda q: F.scaled_dot_product_attention(q, q[:, :2], q[:, :2], enable_gqa=True),
-            q,
-            2 * 2 * 4 * 100 * 16,
-        ),
-        "multi-head attention": (lambda x: heads(x, x, x, need_weights=False), x, mixer),
-        "multi-head attention with weights": (lambda x: heads(x, x, x), x, mixer),
-        "encoder layer": (layer, x, mixer + 2 * 2 * 10 * 64 * 128),
-        "einsum": (lambda x: torch.einsum("bnc,bmc->bnm", x, x), x, 2 * 100 * 64),
-        "matrix @ matrix": (lambda x: x @ x.mT, x, 2 * 100 * 64),
-        "matrix @ vector": (lambda x: x @ x[0, 0], x, 2 * 10 * 64),
-        "vector @ vector": (lambda x: x[0, 0] @ x[0, 1], x, 64),
-        "tensordot": (lambda x: torch.tensordot(x, x, dims=([2], [2])), x, 20 * 20 * 64),
-        "gru": (nn.GRU(64, 32, batch_first=True), x, 2 * 10 * 96 * (64 + 32)),
-        "norm": (nn.Sequential(nn.LayerNorm(64), nn.GELU(), nn.Softmax(dim=-1)), x, 0),
-        "resize": (lambda x: F.interpolate(x, size=(5, 7), mode="bilinear"), image, 0),
-        "dict": (lambda x: {"a": x[0] @ x[0].mT, "b": (x, [x + 1])}, x, 100 * 64),
-    }
-
-
-@pytest.mark.parametrize("context", CONTEXTS)
-@pytest.mark.parametrize("name", networks())
-def test_counts_equal_by_hand_and_results_are_the_same_bits(name, context):
-    net, x, macs = networks()[name]
-    with context():
-        expected = net(x)
-        result, count = count_call(net, x)
-    assert count.macs == macs
-    assert count.uncounted_ops == []
-    assert sum(count.by_op.values()) == sum(count.by_call.values()) == macs
-    torch.testing.assert_close(result, expected, rtol=0, atol=0)
-
-
 def test_the_called_operator_is_known_under_inference_mode():
     linear, x = nn.Linear(64, 32), torch.rand(2, 10, 64)
     with torch.inference_mode():
         assert count_call(linear, x)[1].by_call == {"aten.linear": 2 * 10 * 64 * 32}
     assert count_call(linear, x)[1].by_call == {"aten.addmm": 2 * 10 * 64 * 32}
-
-
-class Gated(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.always, self.sometimes = nn.Linear(8, 8), nn.Linear(8, 100)
-
-    def forward(self, x):
-        y = self.always(x)
-        return self.sometimes(y) if x.sum() > 0 else y
-
-
-@pytest.mark.parametrize("batch", [1, 4])
-@pytest.mark.parametrize("context", CONTEXTS)
-def test_data_dependent_branches_are_followed(batch, context):
-    with context():
-        x = torch.rand(batch, 8) + 0.1
-        assert count_call(Gated(), x)[1].macs == batch * (64 + 800)
-        assert count_call(Gated(), -x)[1].macs == batch * 64
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -164,7 +82,7 @@ def test_an_unknown_operator_is_listed_and_the_total_refused(context):
 
 
 def test_known_operators_of_atens_without_formula_are_uncounted():
-    count = count_call(lambda x: torch.cdist(x, x), torch.rand(5, 3))[1]
+    count = count_call(lambda x: torch.cdist(x, x, p=1), torch.rand(5, 3))[1]
     assert count.uncounted_ops == ["aten._cdist_forward"]
 
 
@@ -200,47 +118,6 @@ def test_backward_is_uncounted_rather_than_forgotten():
     assert attention.grad is not None
 
 
-class Interrupted(nn.Module):
-    def __init__(self, error):
-        super().__init__()
-        self.linear, self.error = nn.Linear(4, 4), error
-
-    def forward(self, x):
-        y = self.linear(F.dropout(x, training=False))
-        if self.error is not None:
-            raise self.error
-        return y
-
-
-@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("training", [False, True])
-def test_everything_is_left_as_found(error, training):
-    net = Interrupted(error).train(training)
-    net.linear.weight.grad = torch.ones(4, 4)
-    calls = []
-    handle = net.register_forward_hook(lambda *_: calls.append(1))
-    rng, fastpath = torch.get_rng_state(), torch.backends.mha.get_fastpath_enabled()
-    if error is None:
-        count_call(net, torch.rand(2, 4).mul_(0), parts={"linear": net.linear})
-        assert calls == [1]
-        torch.set_rng_state(rng)
-    else:
-        x = torch.ones(2, 4)
-        with pytest.raises(error):
-            count_call(net, x, parts={"linear": net.linear})
-    assert torch.equal(torch.get_rng_state(), rng)
-    assert torch.backends.mha.get_fastpath_enabled() is fastpath
-    assert torch.is_grad_enabled()
-    assert net.training is net.linear.training is training
-    assert len(net._forward_hooks) == 1
-    assert not net.linear._forward_hooks
-    assert torch.equal(net.linear.weight.grad, torch.ones(4, 4))
-    assert _get_current_dispatch_mode() is None
-    assert not torch_module._global_forward_hooks
-    assert not torch_module._global_forward_pre_hooks
-    handle.remove()
-
-
 def test_random_numbers_and_gradients_are_those_of_an_uncounted_call():
     net = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
     x = torch.rand(8, 4)
@@ -270,3 +147,42 @@ def test_two_calls_in_one_block_add_up():
         linear(torch.rand(2, 4))
         linear(torch.rand(3, 4))
     assert counter.count().macs == 5 * 16
+
+
+class Doubled(torch.Tensor):
+    """A tensor made of another one, whose operators run on that."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        args = [arg.inner if isinstance(arg, Doubled) else arg for arg in args]
+        return 2 * func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_products_inside_a_tensor_subclass_are_seen(context):
+    with context():
+        result, count = count_call(lambda x, w: torch.mm(Doubled(x), w), torch.ones(2, 3), torch.ones(3, 4))
+    assert count.by_op == {"aten.mm": 24}
+    assert torch.equal(result, torch.full((2, 4), 6.0))
+
+
+def test_shapes_alone_can_be_counted():
+    net = nn.Linear(16, 5)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert count_call(net, torch.empty(3, 16))[1].macs == 3 * 16 * 5
+    with torch.device("meta"):
+        assert count_call(nn.Linear(16, 5), torch.empty(3, 16))[1].macs == 3 * 16 * 5
+
+
+def test_a_compiled_network_is_counted_as_it_runs_without_the_compiler():
+    net, x = nn.Linear(16, 5), torch.rand(3, 16)
+    result, count = count_call(torch.compile(net, backend="eager"), x)
+    assert count.macs == 3 * 16 * 5
+    assert torch.equal(result, net(x))

@@ -42,7 +42,7 @@ def test_linear_outer_and_sparse():
     assert formulas.outer_macs((3,), (4,)) == 12
     assert formulas.sparse_matmul_macs(6, 4) == 24
     assert formulas.sampled_matmul_macs(6, 8) == 48
-    assert formulas.lstm_macs(10, (12, 4), (12, 3)) == 10 * 12 * (4 + 3)
+    assert formulas.recurrent_macs(10, [(12, 4), (12, 3)]) == 10 * 12 * (4 + 3)
 
 
 def count_products_by_hand(result, channels_per_group, kernel):
