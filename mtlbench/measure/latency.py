@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.errors import UsageError
+from mtlbench.measure.clips import checked_clips
 from mtlbench.measure.clock import Clock
 from mtlbench.measure.process import frozen_gc
 
@@ -83,9 +84,10 @@ def time_calls(
     rounds: int,
     max_seconds: float,
     seed: int,
-    before_call: Callable[[], object] | None = None,
+    clips: Sequence[range] | None = None,
+    before_clip: Callable[[], object] | None = None,
 ) -> LatencySamples:
-    """Time `call` on every input, round by round, each round in a freshly shuffled order.
+    """Time `call` on every input, round by round, each round with its clips in a freshly shuffled order.
 
     Between the two readings of the clock there is the call and nothing else: the garbage collector is off,
     the results are dropped after the second reading, the samples go to arrays that exist already.
@@ -102,21 +104,25 @@ def time_calls(
         rounds: how often each input is issued, at most.
         max_seconds: limit of the loop.
         seed: of the orders.
-        before_call: runs before each call, outside the clock; the place for `runnable.reset`.
+        clips: inputs that follow each other in a stream; a clip is replayed whole and in order. By default every input
+            is a clip of its own.
+        before_clip: runs before the first call of each clip, outside the clock; the place for `runnable.reset`.
 
     Raises:
-        UsageError: there are no inputs, or `rounds` is less than 1.
+        UsageError: there are no inputs, `rounds` is less than 1, or the clips do not cover the inputs.
     """
     if not inputs or rounds < 1:
         raise UsageError(
             f"nothing to time: {len(inputs)} inputs, {rounds} rounds", fix="Give at least one of each"
         )
     n_inputs = len(inputs)
-    order = _shuffled_rounds(rounds, n_inputs, seed)
+    played = checked_clips(n_inputs, clips)
+    order = _shuffled_rounds(rounds, played, seed)
+    starts = [index == clip.start for clip in played for index in clip]
     latency_ns = np.zeros((rounds, n_inputs), dtype=np.int64)
     with frozen_gc():
         done = _issue(
-            call, inputs, clock, order, latency_ns, max_seconds=max_seconds, before_call=before_call
+            call, inputs, clock, order, latency_ns, starts, max_seconds=max_seconds, before_clip=before_clip
         )
     round_index, position = np.indices((done, n_inputs), dtype=np.int32)
     return LatencySamples(
@@ -124,9 +130,11 @@ def time_calls(
     )
 
 
-def _shuffled_rounds(rounds: int, n_inputs: int, seed: int) -> NDArray[np.int32]:
-    identity = np.tile(np.arange(n_inputs, dtype=np.int32), (rounds, 1))
-    return np.random.default_rng(seed).permuted(identity, axis=1)
+def _shuffled_rounds(rounds: int, clips: Sequence[range], seed: int) -> NDArray[np.int32]:
+    """[rounds, inputs]: every round holds all clips, in an order of its own."""
+    identity = np.tile(np.arange(len(clips), dtype=np.int32), (rounds, 1))
+    orders = np.random.default_rng(seed).permuted(identity, axis=1)
+    return np.array([[index for clip in order for index in clips[clip]] for order in orders], dtype=np.int32)
 
 
 def _issue(
@@ -135,9 +143,10 @@ def _issue(
     clock: Clock,
     order: NDArray[np.int32],
     latency_ns: NDArray[np.int64],
+    starts: Sequence[bool],
     *,
     max_seconds: float,
-    before_call: Callable[[], object] | None,
+    before_clip: Callable[[], object] | None,
 ) -> int:
     """Fill `latency_ns` and return how many rounds are done."""
     now = clock.now_ns
@@ -147,8 +156,8 @@ def _issue(
             return done
         for position, index in enumerate(indices):
             x = inputs[index]
-            if before_call is not None:
-                before_call()
+            if starts[index] and before_clip is not None:
+                before_clip()
             start = now()
             result = call(x)
             stop = now()

@@ -1,4 +1,4 @@
-"""Which part of a network is running: a stack kept by module hooks while a call is counted."""
+"""Which part of a network is running: a stack kept by module hooks while a call is counted or watched."""
 
 from __future__ import annotations
 
@@ -57,12 +57,22 @@ class PartTracker:
         self._handles.clear()
         self._frames.clear()
 
+    def changed(self, before: str, after: str) -> None:
+        """Told when the running part changes; for those who follow more than the current one."""
+
     def _enter(self, module: nn.Module, _args: Any) -> None:
-        self._frames.append((module, self._owner.get(id(module), self.current)))
+        before = self.current
+        after = self._owner.get(id(module), before)
+        if after != before:
+            self.changed(before, after)
+        self._frames.append((module, after))
 
     def _leave(self, module: nn.Module, _args: Any, _result: Any) -> None:
+        before = self.current
         while self._frames and self._frames.pop()[0] is not module:
             pass  # frames that an interrupt skipped
+        if self.current != before:
+            self.changed(before, self.current)
 
 
 def _owners(parts: Mapping[str, nn.Module]) -> dict[int, str]:

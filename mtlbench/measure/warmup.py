@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.errors import UsageError
+from mtlbench.measure.clips import checked_clips
 from mtlbench.measure.clock import Clock
 
 __all__ = ["WarmupReport", "is_steady", "warm_up"]
@@ -49,7 +50,8 @@ def warm_up(
     *,
     max_seconds: float,
     min_rounds: int = 2,
-    before_call: Callable[[], object] | None = None,
+    clips: Sequence[range] | None = None,
+    before_clip: Callable[[], object] | None = None,
 ) -> WarmupReport:
     """Call every input round by round until the times are steady.
 
@@ -58,7 +60,8 @@ def warm_up(
         inputs: what it will be timed on; all of them, because each may take another path or shape.
         clock: the clock that will time it.
         max_seconds: no round starts after this much time, except the first `min_rounds`.
-        before_call: called before every call, outside the clock, as `time_calls` does.
+        clips: as `time_calls` takes them.
+        before_clip: called before every clip, outside the clock, as `time_calls` does.
         min_rounds: rounds that always run. CUDA graphs need 3: the first call of a shape warms, the second
             records.
 
@@ -67,12 +70,15 @@ def warm_up(
     """
     if not inputs:
         raise UsageError("there are no inputs to warm up on", fix="Give at least one")
+    starts = {clip.start for clip in checked_clips(len(inputs), clips)}
     begin = clock.now_ns()
     rounds: list[list[int]] = []
     steady = False
     seconds = 0.0
     while len(rounds) < max(min_rounds, 1) or (not steady and seconds < max_seconds):
-        rounds.append([_time_one(call, x, clock, before_call) for x in inputs])
+        rounds.append(
+            [_time_one(call, x, clock, before_clip if i in starts else None) for i, x in enumerate(inputs)]
+        )
         seconds = (clock.now_ns() - begin) / 1e9
         steady = is_steady(np.asarray(rounds))
     return WarmupReport(rounds[0][0] / 1e6, len(rounds) * len(inputs), seconds, steady)
@@ -103,10 +109,10 @@ def is_steady(times_ns: NDArray[Any]) -> bool:
 
 
 def _time_one(
-    call: Callable[[T], object], x: T, clock: Clock, before_call: Callable[[], object] | None
+    call: Callable[[T], object], x: T, clock: Clock, before_clip: Callable[[], object] | None
 ) -> int:
-    if before_call is not None:
-        before_call()
+    if before_clip is not None:
+        before_clip()
     start = clock.now_ns()
     call(x)
     return clock.now_ns() - start

@@ -5,7 +5,10 @@ A warning never changes a number and never fails a run. Reports print the senten
 
 from __future__ import annotations
 
-__all__ = ["WARNINGS"]
+__all__ = ["DISTURBED", "WARNINGS"]
+
+DISTURBED = frozenset({"cpu_wall_ratio", "foreign_load", "involuntary_switches", "steal", "throttled"})
+"""Codes of a timed window in which something beside the call took time: the launch is worth repeating."""
 
 WARNINGS: dict[str, str] = {
     "cpu_wall_ratio": (

@@ -98,7 +98,7 @@ def test_what_runs_before_a_call_is_not_timed() -> None:
         seen.append("call")
         clock.advance_ms(milliseconds)
 
-    samples = time_calls(call, [2.0], clock, rounds=3, max_seconds=1e6, seed=0, before_call=reset)
+    samples = time_calls(call, [2.0], clock, rounds=3, max_seconds=1e6, seed=0, before_clip=reset)
     assert samples.floors_ms().tolist() == [2.0]
     assert seen == ["reset", "call"] * 3
 
@@ -156,3 +156,40 @@ def test_a_quantile_is_the_smallest_sample_that_covers_its_share(times: list[int
 def test_nothing_to_time_is_a_usage_error(inputs: list[float], rounds: int) -> None:
     with pytest.raises(UsageError, match="nothing to time"):
         timed(inputs, rounds)
+
+
+def test_clips_are_replayed_whole_and_in_order() -> None:
+    clock = FakeClock()
+    seen: list[object] = []
+
+    def call(frame: int) -> None:
+        seen.append(frame)
+        clock.advance_ms(1 + frame)
+
+    clips = [range(0, 3), range(3, 4), range(4, 6)]
+    samples = time_calls(
+        call,
+        range(6),
+        clock,
+        rounds=8,
+        max_seconds=1e6,
+        seed=1,
+        clips=clips,
+        before_clip=lambda: seen.append("new"),
+    )
+    played = "".join("|" if item == "new" else str(item) for item in seen).split("|")[1:]
+    assert len(played) == 3 * 8
+    assert set(played) == {"012", "3", "45"}
+    orders = {tuple(played[i : i + 3]) for i in range(0, len(played), 3)}
+    assert all(sorted(order) == ["012", "3", "45"] for order in orders)
+    assert len(orders) > 1
+    assert samples.floors_ms().tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    "clips",
+    [[range(0, 2)], [range(0, 2), range(1, 3)], [range(2, 3), range(0, 2)], [range(0, 3), range(3, 3)]],
+)
+def test_clips_that_do_not_cover_the_inputs_are_refused(clips: list[range]) -> None:
+    with pytest.raises(UsageError, match="do not cover"):
+        time_calls(print, [1, 2, 3], FakeClock(), rounds=1, max_seconds=1, seed=0, clips=clips)

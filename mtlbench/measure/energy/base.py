@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from mtlbench.component import Component
 from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.measure.clips import checked_clips
 from mtlbench.measure.clock import Clock
 from mtlbench.measure.process import frozen_gc
 from mtlbench.registry import Registry
@@ -122,7 +123,8 @@ def measure_energy(
     clock: Clock,
     *,
     min_seconds: float,
-    before_call: Callable[[], object] | None = None,
+    clips: Sequence[range] | None = None,
+    before_clip: Callable[[], object] | None = None,
     idle_seconds: float = 1.0,
     sleep: Callable[[float], object] = time.sleep,
 ) -> EnergyWindow:
@@ -137,7 +139,8 @@ def measure_energy(
         inputs: the same inputs that it was timed on.
         clock: the clock of the device.
         min_seconds: the window ends with the first round after this time.
-        before_call: called before every call, as `time_calls` does; here it is inside the window.
+        clips: as `time_calls` takes them.
+        before_clip: called before every clip, as `time_calls` does; here it is inside the window.
         idle_seconds: how long the process sleeps for `idle_w`; 0 leaves `idle_w` empty.
         sleep: how to wait.
 
@@ -149,6 +152,7 @@ def measure_energy(
     reason = meter.unavailable()
     if reason is not None:
         return EnergyWindow(EnergyReading.missing(meter.name, reason), 0)
+    starts = {clip.start for clip in checked_clips(len(inputs), clips)}
     with frozen_gc():
         idle_w = _idle_watts(meter, clock, idle_seconds, sleep) if idle_seconds > 0 else None
         clock.now_ns()  # on an asynchronous device: wait for what was queued before
@@ -156,9 +160,9 @@ def measure_energy(
         end_ns = clock.now_ns() + int(max(min_seconds, meter.min_window_s) * 1e9)
         n_calls = 0
         while n_calls == 0 or clock.now_ns() < end_ns:
-            for x in inputs:
-                if before_call is not None:
-                    before_call()
+            for index, x in enumerate(inputs):
+                if before_clip is not None and index in starts:
+                    before_clip()
                 call(x)
             n_calls += len(inputs)
         reading = meter.stop()

@@ -1,0 +1,125 @@
+"""Does the interval hold the truth? A busy-wait of a known share is planted in a network and must be found.
+
+Five ways of one network are launched block by block, each in a fresh process: twice as it is, and with 1, 3 and 10 %
+more time. Every trial takes some of the blocks and asks for the interval of the paired ratio. Printed: how often the
+interval holds the planted share, its half-width, and how often two identical ways are told apart.
+
+    python benchmarks/planted_costs.py --blocks 200 --threads 1
+
+Launches are forked from a server that has imported torch and done nothing else, so one takes under a second; everything
+that a launch of a suite sets and reads back is set and read back here too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtlbench.measure import Health, clock_for, compare, prepare, thread_environment, time_calls, warm_up
+from mtlbench.stats.quantiles import median_interval
+
+WAYS = {"as it is": 0.0, "again": 0.0, "1 %": 0.01, "3 %": 0.03, "10 %": 0.10}
+SIZE, INPUTS, ROUNDS = (160, 160), 4, 7
+
+
+def launch(share: float, threads: int, seed: int) -> dict[str, Any]:
+    """One launch: its mean floor in ms, and what disturbed it."""
+    prepare(threads)
+    import torch
+
+    from mtlbench.encoders.vit import ViT
+
+    torch.manual_seed(0)
+    network = ViT(SIZE, arch="small", patch=16).eval()
+    clock = clock_for("cpu")
+
+    def call(x: torch.Tensor) -> object:
+        begin = clock.now_ns()
+        result = network(x)
+        done = clock.now_ns()
+        while clock.now_ns() - begin < (done - begin) * (1 + share):
+            pass
+        return result
+
+    inputs = list(torch.rand(INPUTS, 1, 3, *SIZE))
+    with torch.inference_mode():
+        warm_up(call, inputs, clock, max_seconds=2)
+        before = Health.read()
+        samples = time_calls(call, inputs, clock, rounds=ROUNDS, max_seconds=10, seed=seed)
+        health = compare(before, Health.read(), threads=threads)
+    return {"ms": samples.mean_floor_ms(), "warnings": list(health.warnings)}
+
+
+def measure(blocks: int, threads: int) -> list[dict[str, dict[str, Any]]]:
+    """Launch every way once per block, in shuffled order."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "mtlbench.encoders.vit", "mtlbench.measure"])
+    rng = np.random.default_rng(0)
+    done = []
+    for block in range(blocks):
+        found = {}
+        for name in rng.permutation(list(WAYS)).tolist():
+            with context.Pool(1) as pool:
+                found[name] = pool.apply(launch, (WAYS[name], threads, block))
+        done.append(found)
+        print(f"\rblock {block + 1} of {blocks}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return done
+
+
+def report(blocks: list[dict[str, dict[str, Any]]], k: int, trials: int) -> None:
+    """Coverage, half-width and false differences over trials of k blocks drawn from all of them."""
+    ms = {name: np.array([block[name]["ms"] for block in blocks]) for name in WAYS}
+    disturbed = sum(bool(block[name]["warnings"]) for block in blocks for name in WAYS)
+    print(f"{len(blocks)} blocks, {np.median(ms['as it is']):.1f} ms a call, {disturbed} disturbed launches")
+    rng = np.random.default_rng(0)
+    for name, share in list(WAYS.items())[1:]:
+        ratios = ms[name] / ms["as it is"]
+        covered, told_apart, widths = 0, 0, []
+        for _ in range(trials):
+            interval = median_interval(ratios[rng.choice(len(ratios), k, replace=False)])
+            if interval is None:
+                raise SystemExit(f"{k} launches have no interval; 6 do")
+            covered += interval.low <= 1 + share <= interval.high
+            told_apart += not interval.low <= 1 <= interval.high
+            widths.append(100 * (interval.high - interval.low) / 2)
+        print(
+            f"{name:>9}: median ratio {np.median(ratios):.4f}, truth {1 + share:.2f}; k = {k}: interval holds it in "
+            f"{covered} of {trials}, half-width {np.mean(widths):.2f} points, told apart from 1 in {told_apart}"
+        )
+
+
+def main() -> None:
+    """Measure, or read what was measured before, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--blocks", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--launches", type=int, default=20, help="blocks of a trial (k)")
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--json", type=Path, help="keep the launches here, or read them from here")
+    arguments = parser.parse_args()
+    if arguments.json is not None and arguments.json.exists():
+        blocks = json.loads(arguments.json.read_text())
+    else:
+        begin = time.perf_counter()
+        blocks = measure(arguments.blocks, arguments.threads)
+        print(f"{(time.perf_counter() - begin) / len(blocks) / len(WAYS):.2f} s a launch")
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(blocks))
+    report(blocks, arguments.launches, arguments.trials)
+
+
+if __name__ == "__main__":
+    import os
+
+    os.environ.update(thread_environment(1))
+    main()
