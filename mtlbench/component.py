@@ -34,6 +34,8 @@ class Component:
     name: ClassVar[str]
     version: ClassVar[int] = 1
     Options: ClassVar[type[Options]] = Options
+    shorthand: ClassVar[str] = ""
+    """The option that `name:value` in a suite sets (`hf:FOLDER` is `{name: hf, model: FOLDER}`); empty for none."""
 
     @classmethod
     def resolve(cls, options: dict[str, Any]) -> dict[str, Any]:

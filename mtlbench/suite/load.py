@@ -5,7 +5,7 @@ All that could be wrong with a file alone is found here, before any work, with i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,14 @@ from mtlbench.registry import Registry
 from mtlbench.suite.include import load, shipped_suites
 from mtlbench.suite.overrides import apply_override
 from mtlbench.suite.problems import raise_validation, unknown_name
-from mtlbench.suite.schema import ComponentRef, Suite, VariantRef
+from mtlbench.suite.schema import ComponentRef, Suite, TaskSet, VariantRef
 from mtlbench.suite.yaml_source import Document
 from mtlbench.training.artifact import Named
 
 __all__ = ["LoadedSuite", "LoadedVariant", "find_suite", "load_suite"]
+
+
+_Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -139,9 +142,19 @@ class _Checker:
         return tuple(self.named(registry, ref, (key, i)) for i, ref in enumerate(refs))
 
     def named(self, registry: Registry[Any], ref: ComponentRef, path: tuple[str | int, ...]) -> Named:
-        component = self.component(registry, ref.name, (*path, "name"))
+        name, _, value = ref.name.partition(":")
+        component = self.component(registry, name, (*path, "name"))
+        given = ref.options
+        if value and component.shorthand:
+            given = {component.shorthand: value, **given}
+        elif value:
+            raise SuiteError(
+                f"{name} takes nothing after a colon",
+                where=self._document.where((*path, "name")),
+                fix=f"Write {name}",
+            )
         try:
-            return Named(ref.name, component.resolve(ref.options), component.places(ref.options))
+            return Named(name, component.resolve(given), component.places(given))
         except ValidationError as error:
             options: type[BaseModel] = component.Options
             raise_validation(self._document, error, options, prefix=path, also_known=("name", "axes"))
@@ -157,19 +170,45 @@ class _Checker:
 
 
 def _check_tasks(document: Document, suite: Suite) -> None:
-    """Every task that a task set or a weight names must be registered."""
-    is_one_set = suite.tasks[0] == document.value.get("tasks")
-    named: list[tuple[tuple[str | int, ...], str]] = [
-        (("tasks", j) if is_one_set else ("tasks", i, j), name)
-        for i, task_set in enumerate(suite.tasks)
-        for j, name in enumerate([] if task_set == "all" else task_set)
-    ]
+    """Every task that a task set, a way of asking or a weight names must be registered; a dataset must be listed."""
+    named = [*_named_in(document, ("ask",), suite.ask)]
+    for path, sets in _task_sets(suite):
+        named += _named_in(document, path, sets)
+    if isinstance(suite.tasks, dict):
+        listed = [ref.name for ref in suite.datasets]
+        for dataset in suite.tasks:
+            if dataset not in listed:
+                raise SuiteError(
+                    f"tasks are given for {dataset!r}, which is not among the datasets",
+                    where=document.where(("tasks", dataset)),
+                    fix=did_you_mean(dataset, listed),
+                )
     if suite.training != "random":
         named += [(("training", "task_weights", name), name) for name in suite.training.task_weights]
     for path, name in named:
         if name not in tasks.registry:
             error = UnknownNameError(f"unknown task {name!r}", fix=did_you_mean(name, tasks.registry.names()))
             raise unknown_name(document, path, error)
+
+
+def _task_sets(suite: Suite) -> Iterator[tuple[_Path, Sequence[TaskSet]]]:
+    if isinstance(suite.tasks, dict):
+        yield from ((("tasks", dataset), sets) for dataset, sets in suite.tasks.items())
+    else:
+        yield ("tasks",), suite.tasks
+
+
+def _named_in(
+    document: Document, path: _Path, sets: Sequence[str | list[str]]
+) -> Iterator[tuple[_Path, str]]:
+    """(path, task) of every task that is named; one set may stand without the list of sets around it."""
+    written: Any = document.value
+    for key in path:
+        written = written.get(key) if isinstance(written, dict) else None
+    is_one_set = len(sets) == 1 and sets[0] == written
+    for i, names in enumerate(sets):
+        if not isinstance(names, str):
+            yield from (((*path, j) if is_one_set else (*path, i, j), name) for j, name in enumerate(names))
 
 
 def _axes(

@@ -83,8 +83,11 @@ def _values(annotation: Any) -> str:
         return _values(arguments[0])
     if origin in {Union, UnionType}:
         return " or ".join(_values(member) for member in arguments)
+    if origin is dict:
+        return f"mapping of {_values(arguments[0])} to {_values(arguments[1])}"
     if origin is tuple:
-        return f"list of {len(arguments)}, each a {_values(arguments[0])}"
+        count = "list" if arguments[-1] is Ellipsis else f"list of {len(arguments)}"
+        return f"{count}, each a {_values(arguments[0])}"
     return _words(annotation) or _KINDS.get(annotation, str(annotation))
 
 
@@ -94,6 +97,7 @@ _KINDS: dict[Any, str] = {
     bool: "true or false",
     str: "text",
     type(None): "null",
+    Any: "a value",
 }
 
 

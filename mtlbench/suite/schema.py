@@ -47,7 +47,9 @@ def _listed(value: Any) -> Any:
 
 
 def _task_sets(value: Any) -> Any:
-    """One set, or a list of sets, as a list of sets."""
+    """One set, or a list of sets, as a list of sets; the same by dataset."""
+    if isinstance(value, dict):
+        return {name: _task_sets(sets) for name, sets in value.items()}
     if isinstance(value, str):
         return [value]
     if isinstance(value, list) and value and all(isinstance(item, str) and item != "all" for item in value):
@@ -66,7 +68,17 @@ def _distinct_names(value: list[str]) -> list[str]:
     return value
 
 
-TaskSet = Literal["all"] | Annotated[list[str], Field(min_length=1), AfterValidator(_distinct_names)]
+def _asked(value: Any) -> Any:
+    """One way to ask, or a list of ways, as a list of ways."""
+    is_one_set = isinstance(value, list) and value and not {"all", "each"}.intersection(map(str, value))
+    return [value] if is_one_set and all(isinstance(item, str) for item in value) else _listed(value)
+
+
+_Names = Annotated[list[str], Field(min_length=1), AfterValidator(_distinct_names)]
+TaskSet = Literal["all"] | _Names
+TaskSets = Annotated[list[TaskSet], Field(min_length=1)]
+_ALL: list[TaskSet] = ["all"]
+Ask = Literal["all", "each"] | _Names
 
 
 class Hardware(BaseModel):
@@ -127,6 +139,32 @@ class Measure(BaseModel):
         default=5.0, gt=0, description="shortest energy window, where there is a meter"
     )
     energy_required: bool = Field(default=False, description="refuse a machine without a meter (exit code 5)")
+    requeue: int = Field(
+        default=2,
+        ge=0,
+        le=2,
+        description="how often a launch that other work disturbed is repeated; what stays disturbed is marked",
+    )
+    frame_rate_hz: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="also an open loop: frames (calls) of a camera at this rate, and how many miss the next frame",
+    )
+    poisson_rate_hz: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="also an open loop: calls that arrive at random at this rate",
+    )
+    poisson_seed: int = Field(default=0, ge=0, lt=2**31, description="of the random arrivals")
+    arrival_seconds: float = Field(
+        default=5.0, gt=0, le=600, description="length of each open loop in a launch"
+    )
+    profile: bool = Field(
+        default=True,
+        description="one more launch per cell for memory and for time by part, apart from the timed ones",
+    )
     resamples: int = Field(default=1000, ge=100, description="bootstrap resamples of quality intervals")
     crosscheck: bool = Field(
         default=True, description="count each static network with fvcore and ptflops too"
@@ -143,10 +181,16 @@ class Suite(BaseModel):
     )
     description: str = Field(default="", description="one or two sentences, shown in reports")
     datasets: Refs = Field(min_length=1, description="datasets; each takes `size: [height, width]`")
-    tasks: Annotated[list[TaskSet], BeforeValidator(_task_sets)] = Field(
+    tasks: Annotated[TaskSets | dict[str, TaskSets], BeforeValidator(_task_sets)] = Field(
+        default=_ALL,
+        description="task sets to train for: `all` (what a dataset has), one list of names, or a list of such sets; or "
+        "these by dataset name, where a dataset that is not named takes `all`",
+    )
+    ask: Annotated[list[Ask], BeforeValidator(_asked)] = Field(
         default=["all"],
         min_length=1,
-        description="task sets: `all` (what a dataset has), one list of names, or a list of such sets",
+        description="which of its tasks a network is asked for: `all`, `each` alone, or lists of names; every way of "
+        "asking is a row of its own, with the same weights",
     )
     encoders: Refs = Field(min_length=1, description="encoders")
     head: Ref = Field(default=ComponentRef(name="multiscale"), description="head of every task")
@@ -167,9 +211,14 @@ class Suite(BaseModel):
     )
     measure: Measure = Field(default=Measure(), description="what is measured and for how long")
 
-    @field_validator("seeds", "tasks")
+    @field_validator("seeds", "tasks", "ask")
     @classmethod
-    def _distinct(cls, value: list[Any]) -> list[Any]:
-        if any(item in value[:i] for i, item in enumerate(value)):
-            raise ValueError("holds the same value twice")
+    def _distinct(cls, value: list[Any] | dict[str, list[Any]]) -> list[Any] | dict[str, list[Any]]:
+        for items in value.values() if isinstance(value, dict) else [value]:
+            if any(item in items[:i] for i, item in enumerate(items)):
+                raise ValueError("holds the same value twice")
         return value
+
+    def task_sets(self, dataset: str) -> list[TaskSet]:
+        """The task sets of a dataset, by its registered name."""
+        return self.tasks.get(dataset, _ALL) if isinstance(self.tasks, dict) else self.tasks

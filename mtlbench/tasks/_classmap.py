@@ -13,7 +13,7 @@ from mtlbench.component import Options
 from mtlbench.tasks._confusion import class_metrics, confusion_rows
 from mtlbench.tasks._pooled import IGNORE, check_shapes
 from mtlbench.tasks.base import Direction, Task
-from mtlbench.tasks.colours import class_picture
+from mtlbench.tasks.colours import class_palette, class_picture, hex_colour
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +46,7 @@ class ClassMapTask(Task):
     options: ClassMapOptions
     primary = "miou"
     directions: ClassVar[Mapping[str, Direction]] = {"miou": "higher", "pixel_accuracy": "higher"}
+    worst = "wrong class"
 
     @property
     def channels(self) -> int:
@@ -78,6 +79,20 @@ class ClassMapTask(Task):
     def render(self, label: NDArray[Any]) -> NDArray[np.uint8]:
         """Each class in its own colour, the same at every call."""
         return class_picture(label, self.channels)
+
+    def legend(self) -> tuple[tuple[str, str], ...]:
+        """Every class with its colour."""
+        colours = class_palette(self.channels)
+        return tuple((name, hex_colour(colours[k])) for k, name in enumerate(self.options.classes))
+
+    def errors(self, prediction: NDArray[np.float32], label: NDArray[Any]) -> NDArray[np.float32]:
+        """1 where the most likely class is wrong, else 0, so that the mean is 1 - `pixel_accuracy`.
+
+        Not the probability missing from the true class: the metrics see only which class is the likeliest.
+        """
+        check_shapes(prediction[None], label[None], self.channels)
+        wrong = (prediction.argmax(axis=0) != label) | np.isnan(prediction).any(axis=0)
+        return np.where(label == IGNORE, np.nan, wrong).astype(np.float32)
 
     def empty_label(self, height: int, width: int) -> NDArray[np.uint8]:
         """All 255."""

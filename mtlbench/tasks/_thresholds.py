@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mtlbench.errors import DataError
 from mtlbench.tasks._pooled import IGNORE, mean_defined, ratio, void_rows
 
-__all__ = ["LEVELS", "binary_iou", "max_f", "threshold_rows"]
+__all__ = ["HALF", "LEVELS", "best_level", "binary_iou", "levels", "max_f", "threshold_rows"]
 
 LEVELS = 256
 HALF = LEVELS // 2
@@ -35,7 +35,7 @@ def threshold_rows(logits: NDArray[np.float32], label: NDArray[Any]) -> NDArray[
     if not np.isin(label, (0, 1, IGNORE)).all():
         raise DataError("a binary label holds other values than 0, 1 and 255", fix="Binarise the label")
     undefined = np.isnan(logits)
-    level = _levels(np.where(undefined, 0.0, logits))
+    level = levels(np.where(undefined, 0.0, logits))
     image = np.arange(images)[:, None, None]
     cell = (image * 2 + label) * LEVELS + level
     counts = np.bincount(cell[valid], minlength=images * 2 * LEVELS).reshape(images, 2, LEVELS)
@@ -65,16 +65,28 @@ def max_f(sums: NDArray[np.float64], beta2: float) -> NDArray[np.float64]:
     P and R are the precision and recall of all pixels together, not means over images. NaN where the set has
     no positive pixel, because recall is then undefined.
     """
+    return np.where(sums[..., -2] > 0, _f(sums, beta2).max(axis=-1), np.nan)
+
+
+def best_level(sums: NDArray[np.float64], beta2: float) -> int:
+    """The k of `max_f`'s threshold k / 256 for one pooled set [514], the lowest of equals; 128 where it has no F."""
+    return int(_f(sums, beta2).argmax()) if sums[-2] > 0 else HALF
+
+
+def _f(sums: NDArray[np.float64], beta2: float) -> NDArray[np.float64]:
+    """F at each threshold, [..., 256]."""
     true, predicted, positives, _ = _split(sums)
-    f = ratio((1 + beta2) * true, beta2 * positives[..., None] + predicted).max(axis=-1)
-    return np.where(positives > 0, f, np.nan)
+    return ratio((1 + beta2) * true, beta2 * positives[..., None] + predicted)
 
 
-def _levels(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """floor(256 * sigmoid), written so that it cannot overflow and that 0.5 splits exactly at logit 0."""
+def levels(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """floor(256 * sigmoid), written so that it cannot overflow and that 0.5 splits exactly at logit 0.
+
+    A pixel is predicted positive at threshold k / 256 where its level is at least k.
+    """
     centred = np.floor(HALF * np.tanh(logits.astype(np.float64) / 2))
-    levels: NDArray[np.int64] = np.clip(centred.astype(np.int64) + HALF, 0, LEVELS - 1)
-    return levels
+    clipped: NDArray[np.int64] = np.clip(centred.astype(np.int64) + HALF, 0, LEVELS - 1)
+    return clipped
 
 
 def _split(

@@ -17,8 +17,8 @@ the batch size.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,14 @@ class Task(Component, ABC):
         loss_weight: the default weight of the task's loss in multi-task training.
         initial_output: what an untrained head should predict everywhere, so that training need not first find the
             scale of the labels (metres are far from zero).
+        worst: what an error of 1 means, for the legend of error maps.
     """
 
     primary: ClassVar[str]
     directions: ClassVar[Mapping[str, Direction]]
     loss_weight: ClassVar[float] = 1.0
     initial_output: ClassVar[float] = 0.0
+    worst: ClassVar[str] = "wrong"
 
     def __init__(self, **options: Any) -> None:
         self.options = self.Options.model_validate(options)
@@ -84,6 +86,29 @@ class Task(Component, ABC):
     @abstractmethod
     def render(self, label: NDArray[Any]) -> NDArray[np.uint8]:
         """A single label as an RGB picture, uint8 [H, W, 3]; ignored pixels are grey."""
+
+    @abstractmethod
+    def errors(self, prediction: NDArray[np.float32], label: NDArray[Any]) -> NDArray[np.float32]:
+        """How wrong a prediction [C, H, W] is at each pixel: float32 [H, W] in [0, 1], NaN where the label is ignored.
+
+        0 is right; 1 is as wrong as the task's pictures tell apart. For pictures alone: no metric reads it.
+        """
+
+    def for_pictures(self, labels: Sequence[NDArray[Any]], sums: NDArray[np.float64]) -> Self:
+        """This task as it draws the pictures of one set of images, so that they can be compared with each other.
+
+        `decode`, `render` and `legend` of the result may depend on the set (one colour scale for all of it, the
+        threshold that is best for it); nothing that is measured may.
+
+        Args:
+            labels: the labels of some of the images, each [H, W, ...]; may be empty.
+            sums: the set's pooled statistics, [S].
+        """
+        return self
+
+    def legend(self) -> tuple[tuple[str, str], ...]:
+        """What the colours of `render` mean: (name, `#rrggbb`) pairs; empty where they explain themselves."""
+        return ()
 
     @abstractmethod
     def empty_label(self, height: int, width: int) -> NDArray[Any]:

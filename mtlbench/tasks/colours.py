@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,15 @@ from numpy.typing import NDArray
 
 from mtlbench.tasks._pooled import IGNORE
 
-__all__ = ["GREY", "binary_picture", "class_palette", "class_picture", "depth_picture", "normals_picture"]
+__all__ = [
+    "GREY",
+    "binary_picture",
+    "class_palette",
+    "class_picture",
+    "depth_picture",
+    "hex_colour",
+    "normals_picture",
+]
 
 GREY = (128, 128, 128)
 
@@ -85,6 +94,12 @@ def binary_picture(label: NDArray[Any]) -> NDArray[np.uint8]:
     return picture
 
 
+def hex_colour(colour: Sequence[int] | NDArray[np.uint8]) -> str:
+    """Red, green and blue, 0 to 255, as `#rrggbb`."""
+    red, green, blue = (int(part) for part in colour)
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def normals_picture(label: NDArray[Any]) -> NDArray[np.uint8]:
     """Unit vectors [H, W, 3] in the camera frame as red = right, green = up, blue = towards the viewer."""
     valid = np.isfinite(label).all(axis=-1) & (label != 0).any(axis=-1)
@@ -94,8 +109,13 @@ def normals_picture(label: NDArray[Any]) -> NDArray[np.uint8]:
     return picture
 
 
-def depth_picture(label: NDArray[Any]) -> NDArray[np.uint8]:
-    """Depth [H, W] in viridis from the smallest (dark) to the largest (bright) valid depth of this image."""
+def depth_picture(label: NDArray[Any], limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Depth [H, W] in viridis from near (dark) to far (bright).
+
+    Args:
+        label: metres; what is not finite and above 0 is missing.
+        limits: depths of the ends, beyond which colours stay the same; None: the valid range of this image.
+    """
     from matplotlib import colormaps
 
     valid = np.isfinite(label) & (label > 0)
@@ -103,8 +123,8 @@ def depth_picture(label: NDArray[Any]) -> NDArray[np.uint8]:
     if not valid.any():
         return picture
     depths = label[valid].astype(np.float64)
-    near, far = depths.min(), depths.max()
-    share = (depths - near) / (far - near) if far > near else np.zeros_like(depths)
+    near, far = limits or (depths.min(), depths.max())
+    share = np.clip((depths - near) / (far - near), 0, 1) if far > near else np.zeros_like(depths)
     picture[valid] = colormaps["viridis"](share, bytes=True)[:, :3]
     return picture
 

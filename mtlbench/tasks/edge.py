@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.tasks._binarymap import BinaryMapTask
-from mtlbench.tasks._thresholds import max_f
+from mtlbench.tasks._thresholds import best_level, max_f
 from mtlbench.tasks.base import Direction
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class Edge(BinaryMapTask):
         from mtlbench.tasks.losses import weighted_bce
 
         return weighted_bce(prediction, label, POSITIVE_WEIGHT)
+
+    def for_pictures(self, labels: Sequence[NDArray[Any]], sums: NDArray[np.float64]) -> Self:
+        """Drawn at the threshold of `ods_pixel_f`: at 0.5, the weighted loss makes every edge look fat."""
+        drawn = copy(self)
+        drawn.level = best_level(sums, beta2=1.0)
+        return drawn
+
+    def legend(self) -> tuple[tuple[str, str], ...]:
+        """At which threshold edges are drawn."""
+        return (("edge, at the network's best threshold", "#ffffff"),)
 
     def metrics(self, sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """`ods_pixel_f` of pooled statistics [..., 514]; NaN where the set has no edge pixel."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mtlbench.tasks._pooled import check_shapes, ratio, void_rows
 from mtlbench.tasks.base import Direction, Task
-from mtlbench.tasks.colours import normals_picture
+from mtlbench.tasks.colours import hex_colour, normals_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +45,7 @@ class Normals(Task):
         "within_30": "higher",
     }
     loss_weight = 10.0
+    worst = "90° off or more"
 
     @property
     def channels(self) -> int:
@@ -60,7 +61,7 @@ class Normals(Task):
     def statistics(self, prediction: NDArray[np.float32], label: NDArray[Any]) -> NDArray[np.float64]:
         """Angle sums and counts, [B, 6]."""
         check_shapes(prediction, label, 3)
-        valid = np.isfinite(label).all(axis=-1) & (label != 0).any(axis=-1)
+        valid = _valid(label)
         broken = valid & ~np.isfinite(prediction).all(axis=1)
         usable = (valid & ~broken)[..., None]
         guess, truth = np.where(usable, np.moveaxis(prediction, 1, -1), 0), np.where(usable, label, 0)
@@ -86,6 +87,29 @@ class Normals(Task):
         """Red = right, green = up, blue = towards the viewer: a wall that faces the camera is light blue."""
         return normals_picture(label)
 
+    def legend(self) -> tuple[tuple[str, str], ...]:
+        """Four directions; all others lie between their colours."""
+        towards = {
+            "right": (1, 0, 0),
+            "left": (-1, 0, 0),
+            "up": (0, -1, 0),
+            "down": (0, 1, 0),
+            "at you": (0, 0, -1),
+        }
+        colours = self.render(np.array([list(towards.values())], dtype=np.float32))[0]
+        return tuple(
+            (f"faces {name}", hex_colour(colour)) for name, colour in zip(towards, colours, strict=True)
+        )
+
+    def errors(self, prediction: NDArray[np.float32], label: NDArray[Any]) -> NDArray[np.float32]:
+        """The angle between prediction and label over 90 degrees, at most 1; 1 where the prediction is undefined."""
+        check_shapes(prediction[None], label[None], 3)
+        valid, broken = _valid(label), ~np.isfinite(prediction).all(axis=0)
+        usable = (valid & ~broken)[..., None]
+        angle = _angles_deg(np.where(usable, np.moveaxis(prediction, 0, -1), 0), np.where(usable, label, 0))
+        share = np.where(broken, 1.0, np.minimum(angle / 90, 1.0))
+        return np.where(valid, share, np.nan).astype(np.float32)
+
     def empty_label(self, height: int, width: int) -> NDArray[np.float32]:
         """All zero vectors."""
         return np.zeros((height, width, 3), dtype=np.float32)
@@ -93,6 +117,12 @@ class Normals(Task):
     def flip(self, label: NDArray[Any]) -> NDArray[Any]:
         """Mirrored left to right, which also turns the x of every vector round."""
         return np.ascontiguousarray(label[:, ::-1] * np.array([-1, 1, 1], dtype=label.dtype))
+
+
+def _valid(label: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where there is a vector: [..., H, W] of labels [..., H, W, 3]."""
+    valid: NDArray[np.bool_] = np.isfinite(label).all(axis=-1) & (label != 0).any(axis=-1)
+    return valid
 
 
 def _angles_deg(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

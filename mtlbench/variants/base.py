@@ -109,12 +109,16 @@ class Trace:
             needed; a unit that is left out was needed whole.
         decisions: whatever the runnable needs to replay the call; opaque to everyone else.
         claimed_macs: per sample, what the original authors' formula would print; None where there is none.
+        kept: for pictures, by task (or `all` where tasks share a decision), float tensor [batch, h, w] in [0, 1]: the
+            share of the encoder's layers that each token of the h x w grid went through; None for a network
+            without token decisions.
     """
 
     batch: int
     active: Mapping[str, Tensor] | None = None
     decisions: Any = None
     claimed_macs: Sequence[float] | None = None
+    kept: Mapping[str, Tensor] | None = None
 
     def nominal_macs(self, units: Sequence[CostUnit]) -> list[float]:
         """MACs that each sample's decisions needed: a list of `batch` numbers."""
@@ -150,6 +154,17 @@ class Runnable(ABC):
         Returns:
             Predictions by task, each [B, C, H, W], and the trace of this call.
         """
+
+    def forced(self, x: Tensor, seed: int) -> Trace | None:
+        """Decisions at exactly the configured point, drawn at random; None where there is nothing to decide.
+
+        Untrained networks are measured with them: their own decisions would mean nothing, and might all take one path.
+
+        Args:
+            x: the images that will be called with, [B, 3, H, W].
+            seed: equal seeds, equal decisions; different ones take other paths at the same cost.
+        """
+        return None
 
     def reset(self) -> None:  # noqa: B027  # most runnables have no state, and need not care
         """Forget the state of a stream."""
@@ -200,9 +215,24 @@ class Variant(Component, ABC):
         self.problem = problem
         self.options = self.Options.model_validate(options)
 
+    @classmethod
+    def narrowed(cls, problem: Problem, asked: Sequence[str]) -> Problem:
+        """What to build when only some of a problem's tasks are asked for.
+
+        By default everything: the networks that were made for all the tasks. A variant whose tasks share nothing
+        overrides this and leaves the others out, as its users would.
+        """
+        return problem
+
     def refuse(self, point: Point) -> str | None:
         """Why this problem cannot be run at this point, in one sentence; None where it can."""
         return None
+
+    def can_run(self, asked: Sequence[str]) -> bool:
+        """Whether `configure` takes these tasks, by what `task_subset` declares."""
+        names = self.problem.task_names
+        one = self.task_subset == "one" and len(asked) == 1
+        return set(asked) <= set(names) and (self.task_subset == "any" or one or len(asked) == len(names))
 
     @abstractmethod
     def artifacts(self, point: Point, source: Source) -> tuple[Artifact, ...]:

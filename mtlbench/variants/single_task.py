@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mtlbench.errors import MtlbenchError
-from mtlbench.training.artifact import Artifact, Source
+from mtlbench.training.artifact import Artifact, Problem, Source
 from mtlbench.variants.base import Mode, Point, Provenance, Runnable, Variant
 from mtlbench.variants.static_mtl import StaticMTL
 
@@ -28,6 +28,11 @@ class SingleTask(Variant):
     provenance = Provenance("the usual baseline; delta-m after Maninis et al., CVPR 2019")
 
     _networks: dict[str, DenseNetwork]
+
+    @classmethod
+    def narrowed(cls, problem: Problem, asked: Sequence[str]) -> Problem:
+        """Only the networks of the asked tasks: they share nothing with the others."""
+        return problem.only(*asked)
 
     def artifacts(self, point: Point, source: Source) -> tuple[Artifact, ...]:
         """One network per task.

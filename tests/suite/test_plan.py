@@ -229,3 +229,82 @@ def test_bad_input_names_the_place_and_the_nearest_name(tmp_path, text, place, w
     assert f"suite.yaml:{place}" in message
     assert words in message
     assert caught.value.exit_code == 2
+
+
+def test_every_way_of_asking_is_a_row_with_the_same_weights(tmp_path):
+    plan = plan_suite(suite_of(tmp_path, ask="[all, each]", variants="[static_mtl]"))
+    static = {cell.asked_names: cell for cell in plan.cells if cell.variant.name == "static_mtl"}
+    assert set(static) == {("semseg", "depth"), ("semseg",), ("depth",)}
+    whole = static["semseg", "depth"]
+    assert all(cell.problem == whole.problem for cell in static.values())
+    assert {cell.whole_id for cell in static.values()} == {whole.id}
+    assert len({cell.id for cell in static.values()}) == 3
+
+
+def test_asking_for_everything_changes_no_id(tmp_path):
+    plain = plan_suite(suite_of(tmp_path))
+    asked = plan_suite(suite_of(tmp_path, ask="[[depth, semseg], all]"))
+    assert [cell.id for cell in asked.cells] == [cell.id for cell in plain.cells]
+    assert all("asked" not in cell.specification for cell in asked.cells)
+
+
+def test_single_task_networks_that_are_not_asked_for_are_left_out(tmp_path):
+    plan = plan_suite(suite_of(tmp_path, ask="each", variants="[static_mtl]"))
+    single = [cell for cell in plan.cells if cell.variant.name == "single_task"]
+    assert {cell.problem.task_names for cell in single} == {("semseg",), ("depth",)}
+    assert all(cell.asked is None for cell in single)
+    alone = plan_suite(suite_of(tmp_path, tasks="[[semseg]]", variants="[single_task]"))
+    assert alone.cells[0].id in {cell.id for cell in single}
+    static = next(cell for cell in plan.cells if cell.asked == ("depth",))
+    baseline = next(cell for cell in single if cell.id == static.baseline_ids["single_task"])
+    assert baseline.problem.task_names == ("depth",)
+    assert baseline.group == static.group
+
+
+def test_a_reference_is_asked_for_the_same_tasks(tmp_path):
+    plan = plan_suite(suite_of(tmp_path, ask="[[depth]]", variants="[adaptive]"))
+    adaptive = [cell for cell in plan.cells if cell.variant.name == "adaptive"]
+    by_id = {cell.id: cell for cell in plan.cells}
+    assert adaptive
+    assert all(by_id[cell.reference_id].asked == ("depth",) for cell in adaptive)
+
+
+def test_asking_for_an_untrained_task_is_unsupported(tmp_path):
+    plan = plan_suite(suite_of(tmp_path, ask="[[semseg, normals]]", baselines="[]"))
+    assert all("normals" in cell.unsupported for cell in plan.cells)
+
+
+def test_a_variant_that_runs_all_tasks_or_none_refuses_a_subset(tmp_path, monkeypatch):
+    monkeypatch.setattr(Adaptive, "task_subset", "all_only")
+    plan = plan_suite(suite_of(tmp_path, ask="[all, [depth]]", variants="[adaptive]"))
+    refused = [cell for cell in plan.cells if cell.unsupported]
+    assert {(cell.variant.name, cell.asked) for cell in refused} == {("adaptive", ("depth",))}
+    assert "cannot run depth alone" in refused[0].unsupported
+
+
+def test_task_sets_by_dataset(tmp_path):
+    text = BASE.replace(
+        "datasets: {name: scenes", "datasets:\n- {name: clothing, size: [32, 32]}\n- {name: scenes"
+    )
+    text = text.replace("tasks: [semseg, depth]", "tasks: {scenes: [[depth], [semseg, depth]]}")
+    plan = plan_suite(suite_of(tmp_path, text, variants="[static_mtl]", baselines="[]"))
+    tasks = {(cell.dataset.name, cell.tasks_label) for cell in plan.cells}
+    assert ("scenes", "depth") in tasks
+    assert ("scenes", "semseg+depth") in tasks
+    assert len([name for name, _ in tasks if name == "clothing"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tasks": "{scene: all}"}, "not among the datasets"),
+        ({"tasks": "{scenes: [semseq]}"}, "semseg"),
+        ({"ask": "[semseq]"}, "semseg"),
+        ({"ask": "[each, each]"}, "twice"),
+        ({"encoders": "'vit:tiny'"}, "nothing after a colon"),
+    ],
+)
+def test_bad_task_sets_and_ways_of_asking_are_named(tmp_path, change, words):
+    with pytest.raises(SuiteError) as raised:
+        suite_of(tmp_path, **change)
+    assert words in f"{raised.value} {raised.value.fix}"
