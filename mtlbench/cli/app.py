@@ -57,6 +57,10 @@ class Listed(StrEnum):
     suites = "suites"
 
 
+data_app = typer.Typer(help="Your own datasets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
 @app.callback()
 def options(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version, and stop.")] = False,
@@ -106,6 +110,35 @@ def ls(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
     from mtlbench.cli.ls import ls_command
 
     ls_command(what.value)
+
+
+@app.command()
+def cost(
+    suite: SuiteArgument,
+    overrides: SetOption = None,
+    only: OnlyOption = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the audit here.")] = None,
+) -> None:
+    """Audit what each network of a suite costs, by several counters, without training."""
+    from mtlbench.cli.cost import cost_command
+
+    raise typer.Exit(cost_command(suite, overrides or [], only, json_file))
+
+
+@data_app.command()
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Folder with a dataset.yaml.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the contact sheet; default data-check-<title>.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Look at so many samples of each split.")
+    ] = None,
+) -> None:
+    """Check a dataset of your own: counts, missing and corrupt files, label histograms, a contact sheet."""
+    from mtlbench.cli.data import data_check_command
+
+    raise typer.Exit(data_check_command(path, out, limit))
 
 
 @app.command()

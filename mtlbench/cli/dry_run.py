@@ -37,7 +37,9 @@ def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> 
 
 def _print_left(left: Left, seconds: dict[JobKind, float] | None, console: Console) -> None:
     counts = f"{len(left.trainings)} trainings, {len(left.evaluations)} evaluations"
-    console.print(f"to do: {counts}, {left.launches} timed launches", highlight=False)
+    console.print(
+        f"to do: {counts}, {len(left.profiles)} profiles, {left.launches} timed launches", highlight=False
+    )
     if seconds is None:
         console.print("no estimate: a network of this suite cannot be sized up without building it")
         return

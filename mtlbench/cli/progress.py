@@ -20,7 +20,12 @@ from mtlbench.execute.observer import JobKind, Observer
 
 __all__ = ["ProgressObserver"]
 
-_NAMES: dict[JobKind, str] = {"train": "training", "evaluate": "evaluating", "time": "timing"}
+_NAMES: dict[JobKind, str] = {
+    "train": "training",
+    "evaluate": "evaluating",
+    "profile": "profiling",
+    "time": "timing",
+}
 
 
 class ProgressObserver(Observer):

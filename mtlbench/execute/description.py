@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -53,7 +54,7 @@ def describe_run(folder: RunFolder, plan: Plan) -> dict[str, Any]:
 
 def _primary(plan: Plan) -> dict[str, dict[str, str]]:
     """The primary metric of every task of the plan, and its direction."""
-    names = dict.fromkeys(name for cell in plan.cells for name in cell.problem.task_names)
+    names = dict.fromkeys(name for cell in plan.cells for name in cell.asked_names)
     found = {name: tasks.registry.get(name) for name in names}
     return {name: {"metric": t.primary, "direction": t.directions[t.primary]} for name, t in found.items()}
 
@@ -71,6 +72,7 @@ def _entry(cell: Cell, companions: Mapping[str, str]) -> dict[str, Any]:
         "encoder": cell.labels.get("encoder", cell.problem.encoder.name),
         "hardware": cell.hardware.label,
         "budget": budgets[0] if budgets else None,
+        "whole_id": cell.whole_id,
         "reference_id": cell.reference_id,
         "baseline_ids": dict(cell.baseline_ids),
         "companions": dict(companions),
@@ -88,14 +90,25 @@ def _entry(cell: Cell, companions: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _companions(plan: Plan) -> dict[str, dict[str, str]]:
-    """By setting, the dense cells (static, single-task) that differ from its others in nothing but the variant."""
+    """By setting, the dense cells (static, single-task) that differ from its others in nothing but the variant.
+
+    A network that is asked for some of its tasks is compared with one that was made for the same tasks and is asked for
+    the same; where there is none, as for networks of one task each, with one that is asked for the same.
+    """
     found: dict[str, dict[str, str]] = {}
     for cell in plan.cells:
-        dense = found.setdefault(_setting(cell), {})
+        found.setdefault(_setting(cell), {})
         if variants.registry.get(cell.variant.name).reference is None and not cell.point:
-            dense.setdefault(cell.variant.name, cell.id)
-    return found
+            for setting in (_setting(cell), _asked_setting(cell)):
+                found.setdefault(setting, {}).setdefault(cell.variant.name, cell.id)
+    return {
+        _setting(cell): found.get(_asked_setting(cell), {}) | found[_setting(cell)] for cell in plan.cells
+    }
 
 
 def _setting(cell: Cell) -> str:
     return canonical_json({**cell.specification, "variant": None, "point": None})
+
+
+def _asked_setting(cell: Cell) -> str:
+    return _setting(replace(cell, problem=cell.problem.only(*cell.asked_names), asked=None))

@@ -8,6 +8,7 @@ import torch
 
 from mtlbench import variants
 from mtlbench.cost.units import total_macs
+from mtlbench.execute.jobs.cell import PROFILE_CALLS as _PROFILE_CALLS
 from mtlbench.execute.jobs.cell import open_dataset
 from mtlbench.execute.left import Left
 from mtlbench.execute.observer import JobKind
@@ -32,12 +33,14 @@ def estimate_seconds(left: Left, measure: Measure) -> dict[JobKind, float] | Non
     try:
         train = sum(_training_seconds(artifact) for artifact in left.trainings)
         evaluate = sum(_evaluation_seconds(cell) for cell in left.evaluations)
+        profile = sum(_profile_seconds(cell, measure) for cell in left.profiles)
         time = sum(count * _launch_seconds(cell, measure) for cell, count in left.timings)
     except (NotImplementedError, RuntimeError):  # what torch raises for values on the meta device
         return None
     return {
         "train": train / min(cores, max(len(left.trainings), 1)),
         "evaluate": evaluate / min(cores, max(len(left.evaluations), 1)),
+        "profile": profile,
         "time": time,
     }
 
@@ -68,9 +71,16 @@ def _call_seconds(cell: Cell) -> float:
     return _macs(variant, cell.point) / _MACS_PER_SECOND
 
 
+def _profile_seconds(cell: Cell, measure: Measure) -> float:
+    call = _call_seconds(cell) * cell.hardware.batch / cell.hardware.threads
+    return _LAUNCH_SECONDS + call * min(measure.inputs, _PROFILE_CALLS) * (3 + 2 * measure.rounds)
+
+
 def _launch_seconds(cell: Cell, measure: Measure) -> float:
     call = _call_seconds(cell) * cell.hardware.batch / cell.hardware.threads
-    timed = min(call * measure.inputs * measure.rounds, measure.max_seconds)
+    open_loops = [measure.frame_rate_hz, measure.poisson_rate_hz]
+    arrivals = measure.arrival_seconds * sum(rate is not None for rate in open_loops)
+    timed = min(call * measure.inputs * measure.rounds, measure.max_seconds) + arrivals
     warm = min(call * measure.inputs * measure.rounds, measure.warmup_max_seconds)
     return _LAUNCH_SECONDS + warm + timed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,11 @@ Weights = Sequence[StoredArtifact] | None
 # The settings that shape one launch of each kind; others only say how many there are.
 _SHAPING = {
     "evaluate": ("crosscheck",),
-    "time": ("rounds", "max_seconds", "warmup_max_seconds", "energy", "energy_min_seconds"),
+    "profile": ("rounds",),
+    "time": (
+        *("rounds", "max_seconds", "warmup_max_seconds", "energy", "energy_min_seconds"),
+        *("frame_rate_hz", "poisson_rate_hz", "poisson_seed", "arrival_seconds"),
+    ),
 }
 
 
@@ -51,6 +55,7 @@ class LaunchLedger:
         self._measure: Measure = prepared.plan.suite.suite.measure
         self._lock = threading.Lock()
         self._machine = machine_id(capture())
+        self._attempts: Counter[tuple[str, str, int]] = Counter()
         self._done: set[tuple[str, str, int, str]] = set()
         for launch in launches:
             self._remember(launch)
@@ -75,7 +80,7 @@ class LaunchLedger:
             "launch_id": self._launch_id(cell, kind, block),
             "cell_id": cell.id,
             "cell": cell.specification,
-            "places": dict(cell.dataset.places),
+            "places": {"dataset": dict(cell.dataset.places), "encoder": dict(cell.problem.encoder.places)},
             "weights": None if weights is None else [[str(w.folder), w.weights_hash] for w in weights],
             "samples": str(self.folder.samples),
             "measure": self._measure.model_dump(mode="json"),
@@ -83,29 +88,35 @@ class LaunchLedger:
             "position": position,
         }
 
-    @contextmanager
-    def launch(
-        self, job: Mapping[str, Any], cell: Cell, weights: Weights
-    ) -> Iterator[Callable[[dict[str, Any]], None]]:
-        """Record one launch: the body calls what is yielded with the worker's result, or with its `error`."""
-        started = _now()
-        clock = time.perf_counter()
-        results: list[dict[str, Any]] = []
-        yield results.append
-        self._append(
+    def record(
+        self,
+        job: Mapping[str, Any],
+        cell: Cell,
+        weights: Weights,
+        started_unix_s: float,
+        result: dict[str, Any],
+    ) -> Launch:
+        """Write down one launch: the worker's result, or its `error`."""
+        launch = (
             self._identity(cell, job["kind"], job["block"], _named(weights))
-            | started
-            | {"position": job["position"], "duration_s": time.perf_counter() - clock}
-            | _flat(results[0])
+            | {"launch_id": job["launch_id"]}
+            | _at(started_unix_s)
+            | {"position": job["position"], "duration_s": time.time() - started_unix_s}
+            | _flat(result)
         )
+        self._append(launch)
+        return launch
 
     def fail(self, cell: Cell, kind: str, reason: str) -> None:
         """Record that a launch could not even start, because its weights are not there."""
-        self._append(self._identity(cell, kind, 0, "failed") | _now() | _flat({"error": reason}))
+        identity = self._identity(cell, kind, 0, "failed") | {"launch_id": self._launch_id(cell, kind, 0)}
+        self._append(identity | _at(time.time()) | _flat({"error": reason}))
 
     def _launch_id(self, cell: Cell, kind: str, block: int) -> str:
-        """Unique among all launches of all machines: a session launches each (cell, kind, block) at most once."""
-        return f"{cell.id}-{kind}-{block}-{self.session}"
+        """Unique among all launches of all machines; a repeat within a session is numbered."""
+        self._attempts[cell.id, kind, block] += 1
+        attempt = self._attempts[cell.id, kind, block]
+        return f"{cell.id}-{kind}-{block}-{self.session}" + (f"-{attempt}" if attempt > 1 else "")
 
     def _identity(self, cell: Cell, kind: str, block: int, weights: str) -> dict[str, Any]:
         return {
@@ -113,7 +124,6 @@ class LaunchLedger:
             "run_id": self._run_id,
             "machine_id": self._machine,
             "session": self.session,
-            "launch_id": self._launch_id(cell, kind, block),
             "kind": kind,
             "suite": self._prepared.plan.suite.suite.suite,
             "cell_id": cell.id,
@@ -121,7 +131,7 @@ class LaunchLedger:
             "block": block,
             "variant": cell.variant.name,
             **{f"axis.{name}": value for name, value in cell.point.items()},
-            "tasks": cell.tasks_label,
+            "tasks": "+".join(cell.asked_names),
             "dataset": cell.labels.get("dataset", cell.dataset.name),
             "encoder": cell.labels.get("encoder", cell.problem.encoder.name),
             "hardware": cell.hardware.label,
@@ -153,10 +163,9 @@ def _named(weights: Weights) -> str:
     return "untrained" if weights is None else "+".join(stored.weights_hash for stored in weights)
 
 
-def _now() -> dict[str, Any]:
-    now = time.time()
-    utc = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    return {"started_utc": utc, "started_unix_s": now}
+def _at(unix_s: float) -> dict[str, Any]:
+    utc = datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds")
+    return {"started_utc": utc, "started_unix_s": unix_s}
 
 
 def _flat(result: dict[str, Any]) -> dict[str, Any]:

@@ -21,11 +21,13 @@ class Left:
     Args:
         trainings: artifacts to train, parents first.
         evaluations: cells to evaluate.
+        profiles: cells to profile.
         timings: cells to time, with the number of launches that each still needs.
     """
 
     trainings: list[Artifact]
     evaluations: list[Cell]
+    profiles: list[Cell]
     timings: list[tuple[Cell, int]]
 
     @property
@@ -36,8 +38,9 @@ class Left:
 
 def what_is_left(prepared: Prepared, ledger: LaunchLedger, stored: Mapping[str, StoredArtifact]) -> Left:
     """What remains where `stored` weights (by artifact key) are there; cells whose weights are not count whole."""
-    launches = prepared.plan.suite.suite.measure.launches
+    measure = prepared.plan.suite.suite.measure
     evaluations: list[Cell] = []
+    profiles: list[Cell] = []
     timings: list[tuple[Cell, int]] = []
     for cell in prepared.plan.cells:
         if cell.unsupported is not None:
@@ -49,7 +52,11 @@ def what_is_left(prepared: Prepared, ledger: LaunchLedger, stored: Mapping[str, 
             weights = [stored[artifact.key] for artifact in needed]
         if not (known and ledger.is_done(cell, "evaluate", 0, weights)):
             evaluations.append(cell)
-        done = sum(known and ledger.is_done(cell, "time", block, weights) for block in range(launches))
-        if done < launches:
-            timings.append((cell, launches - done))
-    return Left(prepared.missing(lambda artifact: artifact.key in stored), evaluations, timings)
+        if measure.profile and not (known and ledger.is_done(cell, "profile", 0, weights)):
+            profiles.append(cell)
+        done = sum(
+            known and ledger.is_done(cell, "time", block, weights) for block in range(measure.launches)
+        )
+        if done < measure.launches:
+            timings.append((cell, measure.launches - done))
+    return Left(prepared.missing(lambda artifact: artifact.key in stored), evaluations, profiles, timings)

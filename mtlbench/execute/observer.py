@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 __all__ = ["JobKind", "Observer"]
 
-JobKind = Literal["train", "evaluate", "time"]
+JobKind = Literal["train", "evaluate", "profile", "time"]
 
 
 class Observer:

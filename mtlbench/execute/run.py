@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -17,9 +18,11 @@ from mtlbench.execute.left import what_is_left
 from mtlbench.execute.observer import JobKind, Observer
 from mtlbench.execute.prepare import Prepared
 from mtlbench.execute.process import WorkerPool
-from mtlbench.execute.schedule import block_order
+from mtlbench.execute.schedule import RepeatBudget, block_order
 from mtlbench.locks import file_lock
 from mtlbench.measure.process import thread_environment, usable_cores
+from mtlbench.results.evidence import is_disturbed
+from mtlbench.results.journal import Launch
 from mtlbench.suite.plan import Cell
 from mtlbench.training.artifact import Artifact
 from mtlbench.training.cache import ArtifactCache, StoredArtifact
@@ -72,6 +75,7 @@ class Executor:
             counts: dict[JobKind, int] = {
                 "train": len(left.trainings),
                 "evaluate": len(left.evaluations),
+                "profile": len(left.profiles),
                 "time": left.launches,
             }
             self._observer.planned(counts, estimate_seconds(left, self._prepared.plan.suite.suite.measure))
@@ -79,6 +83,7 @@ class Executor:
             ready = [cell for cell in self._runnable_cells() if self._is_trained(cell)]
             on_trained({cell.id: self._ledger.current(cell, self._weights(cell)) for cell in ready})
             self._evaluate()
+            self._profile()
             self._time()
         finally:
             self._pool.close()
@@ -122,10 +127,11 @@ class Executor:
 
     def _run_training(self, artifact: Artifact, lock: int) -> None:
         self._observer.started("train", artifact.key, artifact.label)
+        dataset, encoder = artifact.source.dataset, artifact.problem.encoder
         job = {
             "kind": "train",
             "artifact": artifact.specification(),
-            "places": dict(artifact.source.dataset.places),
+            "places": {"dataset": dict(dataset.places), "encoder": dict(encoder.places)},
             "cache_root": str(self._cache.root.parent),
         }
         error = None
@@ -160,6 +166,16 @@ class Executor:
         with self._sharing_the_machine(), self._workers(threads) as workers:
             self._wait([workers.submit(self._launch, cell, "evaluate", 0, 0) for cell in cells])
 
+    # Profiling ------------------------------------------------------------------------------------------------
+
+    def _profile(self) -> None:
+        if not self._prepared.plan.suite.suite.measure.profile:
+            return
+        for cell in self._runnable_cells():
+            if self._is_evaluated(cell) and not self._ledger.is_done(cell, "profile", 0, self._weights(cell)):
+                with file_lock(timing_lock_path(), on_wait=self._say_waiting) as lock:
+                    self._launch(cell, "profile", 0, 0, lock)
+
     # Timing ---------------------------------------------------------------------------------------------------
 
     def _time(self) -> None:
@@ -171,10 +187,21 @@ class Executor:
                 left = [c for c in ready if not self._ledger.is_done(c, "time", block, self._weights(c))]
                 if left:
                     blocks.append((group, block, left))
+        repeats = RepeatBudget(settings.requeue)
+
+        def again(cell: Cell, block: int, position: int, lock: int) -> bool:
+            launch = self._launch(cell, "time", block, position, lock)
+            return repeats.wants_another((cell.id, block), disturbed=is_disturbed(launch))
+
         for group, block, members in blocks:
             with file_lock(timing_lock_path(), on_wait=self._say_waiting) as lock:
-                for position, cell in enumerate(block_order(members, block, settings.order, group)):
-                    self._launch(cell, "time", block, position, lock)
+                waiting = list(enumerate(block_order(members, block, settings.order, group)))
+                while waiting:
+                    waiting = [(at, cell) for at, cell in waiting if again(cell, block, at, lock)]
+        if repeats.gave_up:
+            self._observer.message(
+                "other work disturbed most launches, so they are no longer repeated, only marked: see the warnings"
+            )
 
     # Shared ---------------------------------------------------------------------------------------------------
 
@@ -192,27 +219,27 @@ class Executor:
             return None
         return [self._stored[artifact.key] for artifact in self._prepared.artifacts[cell.id]]
 
-    def _launch(self, cell: Cell, kind: JobKind, block: int, position: int, lock: int | None = None) -> None:
+    def _launch(
+        self, cell: Cell, kind: JobKind, block: int, position: int, lock: int | None = None
+    ) -> Launch:
         """One launch: a fresh process, then one line in the journal, whatever happened."""
-        label = cell.label if kind == "evaluate" else f"{cell.label} block {block + 1}"
+        label = f"{cell.label} block {block + 1}" if kind == "time" else cell.label
         weights = self._weights(cell)
         job = self._ledger.job(cell, kind, block, position, weights)
         self._observer.started(kind, job["launch_id"], label)
-        error = None
-        with self._ledger.launch(job, cell, weights) as record:
-            try:
-                record(
-                    self._pool.run(
-                        job,
-                        environment=thread_environment(cell.hardware.threads),
-                        log=self._ledger.folder.logs / f"{job['launch_id']}.log",
-                        inherited=() if lock is None else (lock,),
-                    )
-                )
-            except MtlbenchError as failure:
-                error = failure.what
-                record({"error": error})
-        self._observer.finished(kind, job["launch_id"], error)
+        started = time.time()
+        try:
+            result = self._pool.run(
+                job,
+                environment=thread_environment(cell.hardware.threads),
+                log=self._ledger.folder.logs / f"{job['launch_id']}.log",
+                inherited=() if lock is None else (lock,),
+            )
+        except MtlbenchError as failure:
+            result = {"error": failure.what}
+        launch = self._ledger.record(job, cell, weights, started, result)
+        self._observer.finished(kind, job["launch_id"], result.get("error"))
+        return launch
 
     def _sharing_the_machine(self) -> Any:
         return file_lock(timing_lock_path(), shared=True, on_wait=self._say_waiting, check=self._pool.check)
@@ -226,7 +253,7 @@ class Executor:
         """As many at once as have cores of their own."""
         return ThreadPoolExecutor(max(1, usable_cores() // threads))
 
-    def _wait(self, futures: Iterable[Future[None]]) -> None:
+    def _wait(self, futures: Iterable[Future[Any]]) -> None:
         """Wait for all; on Ctrl-C or an internal error, end the workers first so that the wait ends too."""
         try:
             for future in list(futures):

@@ -1,14 +1,43 @@
-"""The order of launches: a block launches every member of a comparison group once."""
+"""The order of launches: a block launches every member of a comparison group once, and repeats what was disturbed."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import Literal, TypeVar
 
-__all__ = ["block_order"]
+__all__ = ["RepeatBudget", "block_order"]
 
 T = TypeVar("T")
+
+
+class RepeatBudget:
+    """Which disturbed launches are repeated: each a few times, and none any more on a machine that is never quiet.
+
+    Args:
+        most: repeats of one launch.
+
+    Attributes:
+        gave_up: whether so many launches were disturbed that repeating them no longer helps.
+    """
+
+    _ENOUGH = 8
+
+    def __init__(self, most: int) -> None:
+        self.gave_up = False
+        self._most = most
+        self._attempts: Counter[Hashable] = Counter()
+        self._disturbed = 0
+
+    def wants_another(self, launch: Hashable, *, disturbed: bool) -> bool:
+        """Told of every launch that ended; whether it should run again."""
+        self._attempts[launch] += 1
+        self._disturbed += disturbed
+        total = self._attempts.total()
+        if total >= self._ENOUGH and 2 * self._disturbed > total:
+            self.gave_up = self._most > 0
+        return disturbed and not self.gave_up and self._attempts[launch] <= self._most
 
 
 def block_order(members: Sequence[T], block: int, order: Literal["shuffled", "abba"], group: str) -> list[T]:

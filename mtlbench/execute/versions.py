@@ -15,7 +15,7 @@ from mtlbench.training.protocol import TRAINING_VERSION
 __all__ = ["MEASURE_VERSION", "network_versions", "result_versions", "reuse_key", "versioned"]
 
 # Raise when counting, timing or evaluating the same cell would give other numbers.
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 
 
 def network_versions(dataset: str, problem: Problem) -> dict[str, int]:

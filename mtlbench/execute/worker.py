@@ -21,6 +21,7 @@ __all__ = ["main"]
 _JOBS = {
     "train": "mtlbench.execute.jobs.train:train_job",
     "evaluate": "mtlbench.execute.jobs.evaluate:evaluate_job",
+    "profile": "mtlbench.execute.jobs.profile:profile_job",
     "time": "mtlbench.execute.jobs.time:time_job",
 }
 _PR_SET_PDEATHSIG = 1

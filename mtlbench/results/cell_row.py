@@ -6,19 +6,45 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mtlbench.results.evidence import Evidence, code_version
 from mtlbench.stats.bootstrap import bootstrap_metrics
 from mtlbench.stats.quantiles import Interval, median_interval, reportable_from
 
-__all__ = ["BOOTSTRAP_SEED", "cell_row", "with_interval"]
+__all__ = ["BOOTSTRAP_SEED", "cell_row", "time_columns", "with_interval"]
 
 BOOTSTRAP_SEED = 0
 
 _COST = (
     *("params", "params_active", "macs_nominal", "macs_nominal_p50", "macs_nominal_p95", "macs_executed"),
-    *("macs_executed_p50", "macs_executed_p95", "macs_claimed", "macs_policy", "macs_policy_p50", "macs_policy_p95"),
-    *("macs_fvcore", "macs_ptflops", "macs_source", "uncounted_time_share", "weights_mib", "n_images"),
+    *(
+        "macs_executed_p50",
+        "macs_executed_p95",
+        "macs_claimed",
+        "macs_policy",
+        "macs_policy_p50",
+        "macs_policy_p95",
+    ),
+    *(
+        "macs_fvcore",
+        "macs_ptflops",
+        "macs_torch",
+        "macs_source",
+        "uncounted_time_share",
+        "weights_mib",
+        "n_images",
+    ),
+)
+_ARRIVALS = (
+    *(
+        "frames_missed",
+        "frames_response_ms_p50",
+        "frames_response_ms_p90",
+        "frames_response_ms_p99",
+        "frames_busy",
+    ),
+    *("poisson_response_ms_p50", "poisson_response_ms_p90", "poisson_response_ms_p99", "poisson_busy"),
 )
 _ENERGY = ("energy_source", "energy_quality", "energy_reason")
 _COUNTER_TOLERANCE = 0.01
@@ -34,7 +60,8 @@ def cell_row(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[s
         **_status(evidence),
         **_quality(evidence, run["measure"]["resamples"]),
         **_cost(evidence),
-        **_time(evidence),
+        **time_columns(evidence),
+        **_profile(evidence),
         **_energy(evidence),
         **_environment(evidence),
         "warnings": _warnings(evidence),
@@ -64,12 +91,18 @@ def _identity(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[
         "variant": spec["variant"]["name"],
         **{f"axis.{name}": value for name, value in spec["point"].items()},
         "budget": entry["budget"],
-        "tasks": "+".join(task["name"] for task in spec["problem"]["tasks"]),
+        "tasks": "+".join(evidence.asked),
+        "trained_tasks": "+".join(task["name"] for task in spec["problem"]["tasks"]),
         "dataset": entry["dataset"],
         "encoder": entry["encoder"],
         "hardware": entry["hardware"],
+        **{
+            name: spec["hardware"].get(name)
+            for name in ("device", "threads", "precision", "runtime", "batch")
+        },
         "seed": spec["seed"],
         "n_launches": len(evidence.timings),
+        "whole_cell_id": entry.get("whole_id", entry["cell_id"]),
         "reference_cell_id": entry["reference_id"],
         "baseline_cell_ids": ";".join(f"{name}={cell}" for name, cell in entry["baseline_ids"].items()),
         "artifact_ids": "+".join(launch.get("artifact_ids", [])),
@@ -101,7 +134,9 @@ def _quality(evidence: Evidence, resamples: int) -> dict[str, Any]:
         intervals: Mapping[str, Interval | None] = {}
         if name in evidence.statistics:
             statistics = evidence.statistics[name]
-            intervals = bootstrap_metrics(statistics, task.metrics, n_resamples=resamples, seed=BOOTSTRAP_SEED)
+            intervals = bootstrap_metrics(
+                statistics, task.metrics, n_resamples=resamples, seed=BOOTSTRAP_SEED
+            )
         for metric in task.directions:
             column = f"metric.{name}.{metric}"
             if column in evidence.evaluation:
@@ -114,6 +149,7 @@ def _cost(evidence: Evidence) -> dict[str, Any]:
     if launch is None:
         return {}
     row = {name: launch.get(name) for name in _COST}
+    row |= {name: value for name, value in launch.items() if name.startswith("macs_part.")}
     row["uncounted_ops"] = ";".join(launch["uncounted_ops"])
     row["macs_notes"] = "; ".join(launch.get("macs_notes", []))
     if launch["macs_refused"]:
@@ -123,7 +159,8 @@ def _cost(evidence: Evidence) -> dict[str, Any]:
     return row
 
 
-def _time(evidence: Evidence) -> dict[str, Any]:
+def time_columns(evidence: Evidence) -> dict[str, Any]:
+    """Latency, cold start and open loops over the launches that count; empty where none was timed."""
     if not evidence.timings:
         return {}
     launches = evidence.numbers("latency_ms")
@@ -141,9 +178,21 @@ def _time(evidence: Evidence) -> dict[str, Any]:
     for name in ("load_ms", "first_call_ms"):
         row[name] = float(np.median(evidence.numbers(name)))
     row["compile_ms"] = None
-    row["memory_peak_mib"] = float(evidence.numbers("memory_peak_mib").max())
-    row["cache_mib"] = None
-    return row
+    return row | {name: _median(evidence.numbers(name)) for name in _ARRIVALS}
+
+
+def _median(values: NDArray[np.float64]) -> float | None:
+    return float(np.median(values)) if len(values) else None
+
+
+def _profile(evidence: Evidence) -> dict[str, Any]:
+    """Memory, and time by part, from the launch that looked at nothing else."""
+    launch: Mapping[str, Any] = evidence.profile or {}
+    row: dict[str, Any] = {
+        name: launch.get(name) for name in ("memory_peak_mib", "memory_base_mib", "memory_tensors_mib")
+    }
+    row |= {name: ms for name, ms in launch.items() if name.startswith("time_part.")}
+    return row | {"time_distortion": launch.get("time_distortion"), "cache_mib": None}
 
 
 def _energy(evidence: Evidence) -> dict[str, Any]:
@@ -172,12 +221,12 @@ def _warnings(evidence: Evidence) -> set[str]:
     if evidence.timings and median_interval(evidence.numbers("latency_ms")) is None:
         codes.add("few_launches")
     launch = evidence.evaluation
-    if launch is not None:
-        if launch["macs_refused"]:
-            codes.add("macs_refused")
-        elif abs(launch["macs_executed"] - launch["macs_full"]) > _COUNTER_TOLERANCE * launch["macs_full"]:
-            if evidence.entry["decision"] == "static":
-                codes.add("counter_differs_from_formula")
+    if launch is not None and launch["macs_refused"]:
+        codes.add("macs_refused")
+    elif launch is not None and evidence.entry["decision"] == "static":
+        difference = abs(launch["macs_executed"] - launch["macs_full"])
+        if difference > _COUNTER_TOLERANCE * launch["macs_full"]:
+            codes.add("counter_differs_from_formula")
     if evidence.entry["waivers"]:
         codes.add("waiver")
     if evidence.lacks_samples:

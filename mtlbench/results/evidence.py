@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mtlbench import tasks
+from mtlbench.measure.warnings import DISTURBED
 from mtlbench.results.folder import RunFolder
 from mtlbench.results.journal import Launch
 from mtlbench.tasks.base import Task
 
-__all__ = ["Evidence", "code_version", "gather"]
+__all__ = ["Evidence", "code_version", "gather", "is_disturbed"]
 
 # Two launches of one block whose starts are further apart than this did not run side by side.
 _APART_S = 600.0
@@ -32,13 +33,16 @@ class Evidence:
         entry: the cell's entry in `run.json`.
         folder: the run folder.
         evaluation: the last evaluation that succeeded, or None.
-        timings: by block, the launches that succeeded with the evaluation's weights, data and code.
+        profile: the last launch for memory and time by part that succeeded with the same, or None.
+        timings: by block, the launch that succeeded with the evaluation's weights, data and code; of several the first
+            that nothing disturbed, or else the last.
         failures: launches that failed and were not made good since.
     """
 
     entry: Mapping[str, Any]
     folder: RunFolder
     evaluation: Launch | None = None
+    profile: Launch | None = None
     timings: dict[int, Launch] = field(default_factory=dict)
     failures: list[Launch] = field(default_factory=list)
 
@@ -50,9 +54,16 @@ class Evidence:
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
-        """The cell's tasks, for their metrics."""
-        specs = self.entry["spec"]["problem"]["tasks"]
-        return {spec["name"]: tasks.registry.get(spec["name"])(**spec["options"]) for spec in specs}
+        """The tasks that the cell is asked for, for their metrics."""
+        specs = {spec["name"]: spec["options"] for spec in self.entry["spec"]["problem"]["tasks"]}
+        return {name: tasks.registry.get(name)(**specs[name]) for name in self.asked}
+
+    @property
+    def asked(self) -> list[str]:
+        """Names of the tasks that the cell is asked for."""
+        spec = self.entry["spec"]
+        asked: list[str] = spec.get("asked") or [task["name"] for task in spec["problem"]["tasks"]]
+        return asked
 
     @property
     def lacks_samples(self) -> bool:
@@ -78,7 +89,9 @@ class Evidence:
         """Ids of the evaluated images, in the order of `statistics`."""
         if self.evaluation is None or not self.folder.has_samples(self.evaluation):
             return []
-        ids: list[str] = pq.read_table(self.folder.sample_file(self.evaluation), columns=["id"])["id"].to_pylist()
+        ids: list[str] = pq.read_table(self.folder.sample_file(self.evaluation), columns=["id"])[
+            "id"
+        ].to_pylist()
         return ids
 
     @cached_property
@@ -97,7 +110,9 @@ class Evidence:
     def pairs(self, other: Evidence) -> list[tuple[Launch, Launch]]:
         """Own and other's launches of the same block that ran side by side."""
         both = [(own, other.timings[block]) for block, own in self.timings.items() if block in other.timings]
-        return [(own, its) for own, its in both if abs(own["started_unix_s"] - its["started_unix_s"]) <= _APART_S]
+        return [
+            (own, its) for own, its in both if abs(own["started_unix_s"] - its["started_unix_s"]) <= _APART_S
+        ]
 
     def not_comparable(self, other: Evidence) -> str | None:
         """Why numbers of the two must not be put in one ratio or difference, one sentence; None where they may."""
@@ -115,9 +130,9 @@ class Evidence:
 def gather(
     folder: RunFolder, run: Mapping[str, Any], launches: Iterable[Launch] | None = None
 ) -> dict[tuple[str, str], Evidence]:
-    """Evidence by (cell, machine), for every cell of `run.json`; for a cell without launches it is the
-    run's only machine, or empty.
+    """Evidence by (cell, machine), for every cell of `run.json`.
 
+    A cell without launches is on the run's only machine, or on one without a name.
     Where `run.json` says which launches count on a machine (`current`), no others do; elsewhere the last ones count.
     """
     cells = run["cells"]
@@ -163,16 +178,29 @@ def _evidence(
             open_failures.pop(place, None)
             if launch["kind"] == "evaluate":
                 evidence.evaluation = launch
+            elif launch["kind"] == "profile":
+                evidence.profile = launch
             else:
                 timings.append(launch)
-    same = [launch for launch in timings if _origin(launch) == _origin(evidence.evaluation)]
-    evidence.timings = {launch["block"]: launch for launch in same}
+    origin = _origin(evidence.evaluation)
+    if evidence.profile is not None and _origin(evidence.profile) != origin:
+        evidence.profile = None
+    for launch in (launch for launch in timings if _origin(launch) == origin):
+        known = evidence.timings.get(launch["block"])
+        if known is None or is_disturbed(known) or not folder.has_samples(known):
+            evidence.timings[launch["block"]] = launch
     evidence.failures = [
         failure
         for (kind, block), failure in open_failures.items()
-        if block < blocks and (not keys or failure["weights_hash"] == "failed" or failure["reuse_key"] == keys.get(kind))
+        if block < blocks
+        and (not keys or failure["weights_hash"] == "failed" or failure["reuse_key"] == keys.get(kind))
     ]
     return evidence
+
+
+def is_disturbed(launch: Launch) -> bool:
+    """Whether something beside the call took time from a timed window."""
+    return not DISTURBED.isdisjoint(launch.get("warnings", ()))
 
 
 def _origin(launch: Launch | None) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The run folder: `run.json`, `suite.resolved.yaml`, `launches.jsonl`, `cells.csv`, `seeds.csv`, `samples/`, `logs/`."""
+"""A run folder: `run.json`, `suite.resolved.yaml`, `launches.jsonl`, `cells.csv`, `seeds.csv`, `samples/`, `logs/`."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class RunFolder:
         return read_journal(self.journal)
 
     def sample_file(self, launch: Launch) -> Path:
-        """Where a launch keeps its raw samples or per-image statistics."""
+        """Where a launch that keeps raw samples or per-image statistics has them."""
         return self.samples / f"{launch['launch_id']}.{_SAMPLES[launch['kind']]}.parquet"
 
     def has_samples(self, launch: Launch) -> bool:
         """Whether that file is there; without it a launch is not done."""
-        return self.sample_file(launch).exists()
+        return launch["kind"] not in _SAMPLES or self.sample_file(launch).exists()
 
     def remove_orphans(self) -> None:
         """Remove samples that no launch of the journal names: what a kill between the two leaves."""
-        known = {self.sample_file(launch) for launch in self.launches()}
+        known = {self.sample_file(launch) for launch in self.launches() if launch["kind"] in _SAMPLES}
         for path in self.samples.glob("*.parquet"):
             if path not in known:
                 path.unlink()
@@ -72,7 +72,9 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
         elif self.journal.exists():
             kept = [launch for launch in self.launches() if launch["cell_id"] not in cell_ids]
-            write_atomically(self.journal, "".join(json.dumps(launch, ensure_ascii=False) + "\n" for launch in kept))
+            write_atomically(
+                self.journal, "".join(json.dumps(launch, ensure_ascii=False) + "\n" for launch in kept)
+            )
 
     def read_run(self) -> dict[str, Any] | None:
         """`run.json`, or None where there is none.
@@ -105,7 +107,9 @@ class RunFolder:
         """
         run = self.read_run()
         if run is None:
-            raise UsageError("not a run folder: no run.json", where=str(self.path), fix="Name a folder that `run` wrote")
+            raise UsageError(
+                "not a run folder: no run.json", where=str(self.path), fix="Name a folder that `run` wrote"
+            )
         if not run["cells"]:
             raise CellFailedError("the run has no cells", where=str(self.path))
         return run

@@ -25,11 +25,22 @@ _REQUIRED = (
     *("schema_version", "run_id", "machine_id", "session", "launch_id", "kind", "cell_id", "block", "status"),
     *("reuse_key", "started_unix_s"),
 )
-_NUMBER_PREFIXES = ("macs_", "metric.", "latency_", "memory_", "params")
+_NUMBER_PREFIXES = (
+    "macs_",
+    "metric.",
+    "latency_",
+    "memory_",
+    "params",
+    "time_",
+    "frames_",
+    "poisson_",
+    "subset.",
+)
 _NUMBERS = ("started_unix_s", "block", "floors_ms", "load_ms", "first_call_ms", "energy_mj", "weights_mib")
 _NO_NUMBERS = ("macs_refused", "macs_source", "macs_notes")
 _REQUIRED_OF_RESULTS = {
     "evaluate": ("macs_full", "macs_executed", "macs_refused", "uncounted_ops"),
+    "profile": ("memory_peak_mib", "time_watched_ms"),
     "time": ("latency_ms", "floors_ms"),
 }
 
@@ -44,7 +55,9 @@ def read_journal(path: Path) -> list[Launch]:
         return []
     content = path.read_bytes()
     complete, _, _incomplete = content.rpartition(b"\n")
-    return [_parse(line, path, number) for number, line in enumerate(complete.split(b"\n"), 1) if line.strip()]
+    return [
+        _parse(line, path, number) for number, line in enumerate(complete.split(b"\n"), 1) if line.strip()
+    ]
 
 
 def append_launch(path: Path, launch: Mapping[str, Any]) -> None:
@@ -81,23 +94,31 @@ def _parse(line: bytes, path: Path, number: int) -> Launch:
     try:
         launch = json.loads(line)
     except ValueError as error:
-        raise JournalError(f"not JSON: {error}", where=where, fix="Remove the line; its launch runs again") from error
+        raise JournalError(
+            f"not JSON: {error}", where=where, fix="Remove the line; its launch runs again"
+        ) from error
     if not isinstance(launch, dict):
         raise JournalError("not a launch", where=where, fix="Remove the line; its launch runs again")
     version = launch.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise JournalError(
-            f"schema version {version!r} is not known", where=where, fix="Read it with the mtlbench that wrote it"
+            f"schema version {version!r} is not known",
+            where=where,
+            fix="Read it with the mtlbench that wrote it",
         )
     required = list(_REQUIRED)
     if launch.get("status") == "ok":
         required += _REQUIRED_OF_RESULTS.get(launch.get("kind", ""), ())
     missing = [key for key in required if key not in launch]
     if missing:
-        raise JournalError(f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again")
+        raise JournalError(
+            f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again"
+        )
     wrong = [key for key, value in launch.items() if _is_measured(key) and not _is_numeric(value)]
     if wrong:
-        raise JournalError(f"{wrong[0]} is not a number: {launch[wrong[0]]!r}", where=where, fix="Correct the line")
+        raise JournalError(
+            f"{wrong[0]} is not a number: {launch[wrong[0]]!r}", where=where, fix="Correct the line"
+        )
     return launch
 
 

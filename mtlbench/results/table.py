@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from mtlbench.hashing import canonical_json
-from mtlbench.results.comparisons import DELTA_M_BASELINE, compare_cell, delta_m_over_seeds
 from mtlbench.results.cell_row import cell_row, with_interval
 from mtlbench.results.columns import ordered_columns
+from mtlbench.results.comparisons import DELTA_M_BASELINE, compare_cell, delta_m_over_seeds
 from mtlbench.results.evidence import Evidence, gather
 from mtlbench.results.folder import RunFolder, write_atomically
 
@@ -94,12 +94,24 @@ def _seeds(
     for members in families.values():
         ok = [i for i in members if table["status"].iloc[i] == "ok"]
         if ok:
-            rows.append(_seed_row(run, [evidence[keys[i]] for i in ok], evidence, keys[ok[0]][1], table.iloc[ok]))
+            rows.append(
+                _seed_row(run, [evidence[keys[i]] for i in ok], evidence, keys[ok[0]][1], table.iloc[ok])
+            )
     return pd.DataFrame(rows, columns=None if rows else ["variant", "n_seeds"])
 
 
 _SHARED = ("machine_id", "suite", "variant", "budget", "tasks", "dataset", "encoder", "hardware", "role")
-_MEANS = ("metric.", "macs_", "flops_", "latency_", "throughput_", "memory_", "energy_mj", "params", "realisation")
+_MEANS = (
+    "metric.",
+    "macs_",
+    "flops_",
+    "latency_",
+    "throughput_",
+    "memory_",
+    "energy_mj",
+    "params",
+    "realisation",
+)
 
 
 def _seed_row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,7 +44,11 @@ class Problem:
 
     def only(self, *names: str) -> Problem:
         """The same problem for some of its tasks, in the problem's order."""
-        return Problem(self.size, self.encoder, self.head, tuple(t for t in self.tasks if t.name in names))
+        return replace(self, tasks=tuple(t for t in self.tasks if t.name in names))
+
+    def placed(self, places: Mapping[str, Any]) -> Problem:
+        """The same problem, its encoder finding its files where `places` says."""
+        return replace(self, encoder=replace(self.encoder, places=places))
 
     def specification(self) -> dict[str, Any]:
         """What identity hashes."""

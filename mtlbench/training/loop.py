@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.data.batches import Augmentation, LoadedSplit, epoch_batches
+from mtlbench.encoders.base import Encoder
+from mtlbench.encoders.weights import describe
 from mtlbench.errors import TrainingError
 from mtlbench.tasks.base import Task
 from mtlbench.training.protocol import TrainingProtocol
@@ -35,11 +37,13 @@ class TrainingResult:
         state: weights of the best validated epoch (of the last one where there is no validation split).
         best_epoch: its number, from 1.
         history: one row per epoch: `epoch, loss, lr`, and `val.<task>.<metric>` where validated.
+        started_from: what became of published weights that encoders started from, as text; empty for random weights.
     """
 
     state: dict[str, Tensor]
     best_epoch: int
     history: list[dict[str, float]] = field(default_factory=list)
+    started_from: list[str] = field(default_factory=list)
 
 
 def train(
@@ -169,7 +173,9 @@ class _Run:
 
     def result(self) -> TrainingResult:
         state = self.best_state if self.best_state is not None else self.network.state_dict()
-        return TrainingResult(dict(state), self.best_epoch or self.epoch, self.history)
+        encoders = [module for module in self.network.modules() if isinstance(module, Encoder)]
+        accounts = [describe(encoder.account) for encoder in encoders if encoder.account is not None]
+        return TrainingResult(dict(state), self.best_epoch or self.epoch, self.history, accounts)
 
     def save(self, path: Path) -> None:
         """Write atomically, so that a kill leaves the previous epoch's file."""
@@ -211,6 +217,10 @@ def learning_rate(step: int, total_steps: int, protocol: TrainingProtocol) -> fl
     return protocol.lr * share
 
 
+# Parts of the names of parameters that are looked up, not multiplied: no weight decay, as in the published recipes.
+_EMBEDDINGS = ("pos_embed", "token", "relative_position_bias_table")
+
+
 def _parameter_groups(network: nn.Module, weighting: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices and filters only: not on biases, norms, embeddings or loss weights."""
     decayed: list[nn.Parameter] = []
@@ -218,7 +228,7 @@ def _parameter_groups(network: nn.Module, weighting: nn.Module, decay: float) ->
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        embedding = "pos_embed" in name or "token" in name
+        embedding = any(part in name for part in _EMBEDDINGS)
         (plain if parameter.ndim <= 1 or embedding else decayed).append(parameter)
     plain.extend(weighting.parameters())
     return [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]

@@ -11,7 +11,7 @@ from mtlbench.component import Options
 __all__ = ["TRAINING_VERSION", "TrainingProtocol"]
 
 # Raise when the same protocol would give other weights.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 
 class TrainingProtocol(Options):

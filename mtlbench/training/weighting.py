@@ -41,7 +41,9 @@ class UncertaintyWeighting(nn.Module):
         if name not in self.log_variance:
             return loss
         log_variance: Tensor = self.log_variance[name]
-        return torch.exp(-log_variance) * loss + log_variance / 2
+        term = torch.exp(-log_variance) * loss + log_variance / 2
+        # A loss of exactly 0 is a batch without any label of the task: it says nothing about its uncertainty.
+        return torch.where(loss.detach() == 0, 0 * log_variance + loss, term)
 
 
 def make_weighting(kind: str, weights: Mapping[str, float]) -> nn.Module:

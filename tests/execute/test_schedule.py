@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlbench.execute.schedule import block_order
+from mtlbench.execute.schedule import RepeatBudget, block_order
 from mtlbench.locks import file_lock, try_lock
 
 MEMBERS = ["a", "b", "c"]
@@ -31,6 +31,31 @@ def test_shuffled_blocks_put_every_member_everywhere():
     firsts = Counter(block_order(MEMBERS, block, "shuffled", "g")[0] for block in range(300))
     assert set(firsts) == set(MEMBERS)
     assert min(firsts.values()) > 60
+
+
+def test_a_disturbed_launch_is_repeated_at_most_so_often():
+    budget = RepeatBudget(2)
+    assert [budget.wants_another("a", disturbed=True) for _ in range(3)] == [True, True, False]
+    assert not budget.wants_another("b", disturbed=False)
+    assert budget.wants_another("c", disturbed=True)
+    assert not budget.wants_another("c", disturbed=False)
+
+
+def test_nothing_is_repeated_on_a_machine_that_is_never_quiet():
+    budget = RepeatBudget(2)
+    repeats = sum(budget.wants_another(i // 3, disturbed=True) for i in range(30))
+    assert budget.gave_up
+    assert repeats < 8
+    calm = RepeatBudget(2)
+    for i in range(40):
+        calm.wants_another(i, disturbed=i % 4 == 0)
+    assert not calm.gave_up
+
+
+def test_repeats_can_be_switched_off():
+    budget = RepeatBudget(0)
+    assert not any(budget.wants_another(i, disturbed=True) for i in range(20))
+    assert not budget.gave_up
 
 
 def _hold(path, shared, held, release):

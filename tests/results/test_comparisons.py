@@ -33,7 +33,7 @@ def _evidence(cell_id, latencies, macs, started=None, **changes):
     }
     evaluation = {"macs_full": macs, "macs_executed": macs, "macs_refused": False, "launch_id": "none"}
     evaluation |= {"kind": "evaluate", "data_hash": "data", "code_version.training": 1}
-    evidence = Evidence(_entry(cell_id, **changes), RunFolder(Path("nowhere")), evaluation, timings)
+    evidence = Evidence(_entry(cell_id, **changes), RunFolder(Path("nowhere")), evaluation, timings=timings)
     evidence.__dict__["image_ids"] = ["a", "b"]
     return evidence
 
@@ -90,6 +90,27 @@ def test_a_block_that_a_kill_split_is_paired_when_resumed_soon():
     dense = _evidence("dense", [10.0] * 6, 100, started={3: 60.0 * 3 + 120})
     own = _evidence("own", [7.0] * 6, 100)
     assert _compare(own, {"dense": dense}, 50)["latency_vs_static_mtl.ci_low"] == pytest.approx(0.7)
+
+
+def test_the_ceiling_is_the_time_share_of_the_skipped_work():
+    dense, own = _evidence("dense", [10.0] * 6, 100), _evidence("own", [7.0] * 6, 100)
+    # Half of the encoder and nothing of the head is skipped. The encoder has 80 % of the MACs and 60 % of the time, so
+    # of a nominal saving of 40 % at most 30 % of the time can go.
+    dense.evaluation |= {"macs_full_part.encoder": 80, "macs_full_part.head.depth": 20}
+    own.evaluation |= {"macs_nominal_part.encoder": 40.0, "macs_nominal_part.head.depth": 20.0}
+    own.evaluation["macs_nominal_part.policy"] = 1.0
+    parts = {"time_part.encoder": 6.0, "time_part.head.depth": 3.0, "time_part.other": 1.0}
+    dense.profile = {**parts, "time_watched_ms": 10.0}
+    columns = _compare(own, {"dense": dense}, nominal=60)
+    assert columns["realisation_ceiling"] == pytest.approx(0.3 / 0.4)
+    assert columns["realisation"] == pytest.approx(0.3 / 0.4)
+
+
+def test_without_a_profile_there_is_no_ceiling():
+    dense, own = _evidence("dense", [10.0] * 6, 100), _evidence("own", [7.0] * 6, 100)
+    columns = _compare(own, {"dense": dense}, nominal=60)
+    assert columns["realisation_ceiling"] is None
+    assert columns["realisation"] is not None
 
 
 def test_energy_is_realised_like_time():
@@ -172,7 +193,15 @@ def test_delta_m_over_seeds_takes_each_seed_against_its_own_baseline():
 
 
 def test_columns_have_one_order_and_lose_nobody():
-    names = ["zebra", "latency_ms.ci_low", "axis.keep", "run_id", "latency_ms", "metric.depth.rmse_m", "environment.a"]
+    names = [
+        "zebra",
+        "latency_ms.ci_low",
+        "axis.keep",
+        "run_id",
+        "latency_ms",
+        "metric.depth.rmse_m",
+        "environment.a",
+    ]
     ordered = ordered_columns(names)
     assert sorted(ordered) == sorted(names)
     assert ordered.index("latency_ms.ci_low") == ordered.index("latency_ms") + 1

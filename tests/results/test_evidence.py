@@ -90,13 +90,23 @@ def test_lost_samples_and_changed_software_are_said(tmp_path):
     launches = [
         _launch("evaluate", macs_refused=False, macs_executed=1, macs_full=1, uncounted_ops=[], n_images=1),
         *(
-            _launch("time", block, latency_ms=1.0, floors_ms=[1.0], load_ms=1.0, first_call_ms=1.0, memory_peak_mib=1.0)
+            _launch(
+                "time",
+                block,
+                latency_ms=1.0,
+                floors_ms=[1.0],
+                load_ms=1.0,
+                first_call_ms=1.0,
+                memory_peak_mib=1.0,
+            )
             | {"environment.torch": f"2.{block}"}
             for block in range(2)
         ),
     ]
     evidence = _gather(tmp_path, launches)
-    evidence.entry.update(decision="static", waivers=[], cell_id="c", label="c", role="requested", budget=None)
+    evidence.entry.update(
+        decision="static", waivers=[], cell_id="c", label="c", role="requested", budget=None
+    )
     evidence.entry.update(dataset="d", encoder="e", hardware="h", reference_id="c", baseline_ids={})
     evidence.entry["spec"] |= {"variant": {"name": "v"}, "point": {}, "seed": 0, "hardware": {"batch": 1}}
     row = cell_row(evidence, {"run_id": "r", "suite": "s", "measure": {"resamples": 100}}, "m")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,17 @@ from mtlbench.errors import DataError
 from mtlbench.tasks.base import Task
 from mtlbench.training.artifact import Named, Problem, named_from, problem_from
 from mtlbench.training.cache import StoredArtifact
-from mtlbench.variants.base import Runnable, Variant
+from mtlbench.variants.base import Runnable, Trace, Variant
 
-__all__ = ["OpenCell", "TestBatch", "make_tasks", "open_dataset"]
+__all__ = [
+    "PROFILE_CALLS",
+    "FixedInputs",
+    "OpenCell",
+    "PlannedCall",
+    "TestBatch",
+    "make_tasks",
+    "open_dataset",
+]
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,40 @@ class TestBatch:
         return np.stack([sample.image for sample in self.samples])
 
 
+PROFILE_CALLS = 4
+"""Inputs of the profiling launch: it looks at shares, which a few inputs tell."""
+
+
+class PlannedCall(NamedTuple):
+    """What one call is given.
+
+    Attributes:
+        x: normalised images [B, 3, H, W] on the device.
+        decisions: forced on the call, or None where the network decides.
+    """
+
+    x: Tensor
+    decisions: Trace | None
+
+
+class FixedInputs(NamedTuple):
+    """The fixed list of calls that is measured.
+
+    Attributes:
+        calls: in order.
+        clips: which of them follow each other in a stream.
+    """
+
+    calls: list[PlannedCall]
+    clips: list[range]
+
+
 class OpenCell:
     """A cell as its worker sees it.
 
     Args:
-        job: `cell` is the cell's specification, `places` where its data is, `weights` the stored artifacts as
-            (folder, hash) pairs, or None for untrained weights.
+        job: `cell` is the cell's specification, `places` where its `dataset` and its `encoder` find their files,
+            `weights` the stored artifacts as (folder, hash) pairs, or None for untrained weights.
     """
 
     def __init__(self, job: Mapping[str, Any]) -> None:
@@ -51,11 +87,13 @@ class OpenCell:
         self.device: str = spec["hardware"]["device"]
         self.inputs: int = spec["inputs"]
         self.point: Mapping[str, Any] = spec["point"]
-        self.problem: Problem = problem_from(spec["problem"])
-        self.dataset = open_dataset(named_from(spec["dataset"]), job["places"])
-        self.tasks = make_tasks(self.problem)
+        self.problem: Problem = problem_from(spec["problem"]).placed(job["places"]["encoder"])
+        self.dataset = open_dataset(named_from(spec["dataset"]), job["places"]["dataset"])
+        self.asked: tuple[str, ...] = tuple(spec.get("asked", self.problem.task_names))
+        self.tasks = make_tasks(self.problem.only(*self.asked))
         self._variant = named_from(spec["variant"])
         self._weights: list[list[str]] | None = job["weights"]
+        self.trained: bool = self._weights is not None
 
     def runnable(self) -> tuple[Variant, Runnable]:
         """The variant, built and configured at this cell's point on its device."""
@@ -65,11 +103,47 @@ class OpenCell:
         if stored is not None:
             states = [StoredArtifact("", Path(folder), digest).load() for folder, digest in stored]
         variant.build(self.point, self.seed, states)
-        return variant, variant.configure(self.point, device=self.device)
+        return variant, self.configure(variant, self.asked)
+
+    def configure(self, variant: Variant, tasks: tuple[str, ...]) -> Runnable:
+        """The built variant at this cell's point on its device, for some of its tasks."""
+        return variant.configure(self.point, tasks=tasks, device=self.device)
 
     def normaliser(self) -> Callable[[NDArray[np.uint8]], Tensor]:
         """uint8 images [B, H, W, 3] to network input on this cell's device."""
         return normaliser(self.problem, self.device)
+
+    def fixed_inputs(self, runnable: Runnable, limit: int | None = None) -> FixedInputs:
+        """The first test batches as every launch of this cell plays them, ready on the device.
+
+        Args:
+            runnable: decides for untrained networks (see `Runnable.forced`).
+            limit: at most so many calls; by default as the suite says.
+        """
+        count = min(self.inputs, limit or self.inputs)
+        normalise = self.normaliser()
+        items = []
+        for index, batch in enumerate(self.batches(count)):
+            x = normalise(batch.images)
+            items.append(PlannedCall(x, self.decisions(runnable, x, index)))
+        return FixedInputs(items, self._clips(count))
+
+    def decisions(self, runnable: Runnable, x: Tensor, index: int) -> Trace | None:
+        """What call `index` is told to decide: nothing where weights are trained."""
+        return None if self.trained else runnable.forced(x, index)
+
+    def starts_clip(self, index: int) -> bool:
+        """Whether batch `index` begins a clip; a batch that holds frames of several clips always does."""
+        samples = range(index * self.batch, (index + 1) * self.batch)
+        return any(sample in self._clip_starts for sample in samples)
+
+    @cached_property
+    def _clip_starts(self) -> frozenset[int]:
+        return frozenset(clip.start for clip in self.dataset.clips("test"))
+
+    def _clips(self, count: int) -> list[range]:
+        starts = [index for index in range(count) if index == 0 or self.starts_clip(index)]
+        return [range(start, stop) for start, stop in zip(starts, [*starts[1:], count], strict=True)]
 
     def batches(self, limit: int | None = None) -> Iterator[TestBatch]:
         """Test samples in order, `batch` at a time; the last batch may be smaller unless `limit` is given.
@@ -101,6 +175,6 @@ def make_tasks(problem: Problem) -> dict[str, Task]:
 
 def normaliser(problem: Problem, device: str = "cpu") -> Callable[[NDArray[np.uint8]], Tensor]:
     """What turns uint8 images [B, H, W, 3] into the input of the problem's encoder."""
-    encoder = encoders.registry.get(problem.encoder.name)
-    convert = partial(normalise, mean=encoder.mean, std=encoder.std)
+    mean, std = encoders.registry.get(problem.encoder.name).normalisation(problem.encoder.options)
+    convert = partial(normalise, mean=mean, std=std)
     return lambda images: convert(images).to(device)

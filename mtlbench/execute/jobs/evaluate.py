@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mtlbench.cost.audit import unique_parts
 from mtlbench.cost.counter import UNCOUNTED_LIMIT, CostCount, count_call
 from mtlbench.cost.crosscheck import crosscheck
 from mtlbench.cost.units import CostUnit, total_macs
 from mtlbench.data.base import Sample
 from mtlbench.execute.jobs.cell import OpenCell
-from mtlbench.execute.jobs.pictures import Pictures
+from mtlbench.execute.jobs.parts import without_copies
+from mtlbench.execute.jobs.pictures import keep_pictures
+from mtlbench.execute.jobs.subsets import count_subsets
 from mtlbench.measure.environment import capture
 from mtlbench.measure.memory import module_weights_mib
 from mtlbench.measure.process import prepare
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from mtlbench.execute.worker import Channel
 
 __all__ = ["evaluate_job"]
+
+_SUBSET_CALLS = 8
 
 
 def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -42,21 +48,24 @@ def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     trained = job["weights"] is not None
     ledger = _Ledger(cell, runnable.units(), trained)
     normalise = cell.normaliser()
-    pictures = Pictures(cell.tasks, trained)
-    parts = dict(_unique_parts(runnable))
+    parts = unique_parts(runnable.parts())
     with torch.inference_mode():
-        for batch in cell.batches(None if trained else cell.inputs):
+        for index, batch in enumerate(cell.batches(None if trained else cell.inputs)):
             x = normalise(batch.images)
-            runnable.reset()
-            (predictions, trace), count = count_call(runnable, x, parts=parts)
+            if cell.starts_clip(index):
+                runnable.reset()
+            decisions = cell.decisions(runnable, x, index)
+            (predictions, trace), count = count_call(runnable, x, decisions, parts=parts)
             outputs = {name: prediction.float().cpu().numpy() for name, prediction in predictions.items()}
             ledger.add(batch.samples, outputs, trace, count)
-            pictures.add(batch.samples, outputs)
         checked = _crosscheck(variant, runnable, x) if job["measure"]["crosscheck"] else {}
+        checked |= _subsets(cell, variant, normalise)
     folder = Path(job["samples"])
     folder.mkdir(parents=True, exist_ok=True)
     ledger.write(folder / f"{job['launch_id']}.images.parquet")
-    pictures.write(folder / f"{job['cell_id']}.pictures.npz")
+    if trained:  # the predictions of untrained networks mean nothing
+        with torch.inference_mode():
+            keep_pictures(cell, runnable, ledger.rows, folder / f"{job['cell_id']}.pictures.npz")
     return ledger.summary() | _memory(runnable) | checked | {"environment": capture()}
 
 
@@ -68,7 +77,8 @@ class _Ledger:
     units: list[CostUnit]
     trained: bool
     rows: list[dict[str, Any]] = field(default_factory=list)
-    by_part: Counter[str] = field(default_factory=Counter)
+    by_part: dict[str, float] = field(default_factory=dict)
+    nominal_by_part: dict[str, float] = field(default_factory=dict)
     uncounted: set[str] = field(default_factory=set)
     uncounted_shares: list[float] = field(default_factory=list)
 
@@ -81,6 +91,9 @@ class _Ledger:
     ) -> None:
         statistics = self._statistics(samples, predictions) if self.trained else {}
         nominal = trace.nominal_macs(self.units)
+        for part, units in self._units_by_part.items():
+            needed = sum(trace.nominal_macs(units))
+            self.nominal_by_part[part] = self.nominal_by_part.get(part, 0.0) + needed
         policy = trace.nominal_macs([unit for unit in self.units if unit.part == "policy"])
         for i, sample in enumerate(samples):
             row = {
@@ -94,10 +107,17 @@ class _Ledger:
                 **{f"statistics.{name}": values[i].tolist() for name, values in statistics.items()},
             }
             self.rows.append(row)
-        for part, macs in count.by_part.items():
-            self.by_part[part] += macs
+        for part, macs in without_copies(count.by_part).items():
+            self.by_part[part] = self.by_part.get(part, 0.0) + macs
         self.uncounted.update(count.uncounted_ops)
         self.uncounted_shares.append(count.uncounted_time_share)
+
+    @cached_property
+    def _units_by_part(self) -> dict[str, list[CostUnit]]:
+        grouped: dict[str, list[CostUnit]] = {}
+        for unit in self.units:
+            grouped.setdefault(unit.part, []).append(unit)
+        return grouped
 
     def _statistics(
         self, samples: tuple[Sample, ...], predictions: dict[str, NDArray[np.float32]]
@@ -113,7 +133,9 @@ class _Ledger:
 
     def write(self, path: Path) -> None:
         partial = path.with_suffix(".partial")
-        pq.write_table(pa.Table.from_pylist(self.rows), partial)
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        table = pa.table({name: pa.array([row.get(name) for row in self.rows]) for name in names})
+        pq.write_table(table, partial)
         partial.replace(path)
 
     def summary(self) -> dict[str, Any]:
@@ -122,6 +144,8 @@ class _Ledger:
             "n_images": len(self.rows),
             "macs_full": total_macs(self.units),
             **{f"macs_part.{part}": macs / len(self.rows) for part, macs in self.by_part.items()},
+            **{f"macs_full_part.{part}": total_macs(units) for part, units in self._units_by_part.items()},
+            **{f"macs_nominal_part.{part}": m / len(self.rows) for part, m in self.nominal_by_part.items()},
             "uncounted_ops": sorted(self.uncounted),
             "uncounted_time_share": share,
             "macs_refused": share > UNCOUNTED_LIMIT,
@@ -149,14 +173,14 @@ class _Ledger:
         return quality
 
 
-def _unique_parts(runnable: Runnable) -> list[tuple[str, nn.Module]]:
-    """Parts with distinct names: several encoders become `encoder`, `encoder.2`, ..."""
-    seen: Counter[str] = Counter()
-    unique = []
-    for part, module in runnable.parts():
-        seen[part] += 1
-        unique.append((part if seen[part] == 1 else f"{part}.{seen[part]}", module))
-    return unique
+def _subsets(
+    cell: OpenCell, variant: Variant, normalise: Callable[[NDArray[np.uint8]], Tensor]
+) -> dict[str, Any]:
+    """The cost of task subsets: one call tells it where every input takes one path, a few where it does not."""
+    if len(cell.asked) == 1 or cell.asked != cell.problem.task_names:
+        return {}
+    calls = 1 if variant.decision in {"static", "task"} else min(cell.inputs, _SUBSET_CALLS)
+    return count_subsets(cell, variant, [normalise(batch.images) for batch in cell.batches(calls)])
 
 
 def _memory(runnable: Runnable) -> dict[str, Any]:
@@ -173,11 +197,12 @@ def _memory(runnable: Runnable) -> dict[str, Any]:
 def _crosscheck(variant: Variant, runnable: Runnable, x: Tensor) -> dict[str, Any]:
     """The same network through fvcore and ptflops; only where every input takes one path."""
     if variant.decision not in {"static", "task"}:
-        return {"macs_notes": ["fvcore and ptflops follow one path, this variant takes many"]}
+        return {"macs_notes": ["other counters follow one path, this variant takes many"]}
     checked = crosscheck(_Positional(runnable), x[:1])
     return {
         "macs_fvcore": checked.macs_fvcore,
         "macs_ptflops": checked.macs_ptflops,
+        "macs_torch": checked.macs_torch,
         "macs_notes": list(checked.notes),
     }
 
@@ -191,5 +216,6 @@ class _Positional(nn.Module):
         self._runnable = runnable
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        self._runnable.reset()
         predictions, _ = self._runnable(x)
         return tuple(predictions.values())

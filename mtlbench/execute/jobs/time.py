@@ -1,10 +1,9 @@
-"""The timing job: latency, memory and energy of one cell in one block."""
+"""The timing job: latency and energy of one cell in one block."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor
 
-from mtlbench.execute.jobs.cell import OpenCell
-from mtlbench.measure.clock import clock_for
+from mtlbench.execute.jobs.cell import FixedInputs, OpenCell, PlannedCall
+from mtlbench.measure.arrivals import ArrivalSamples, fixed_rate, poisson, serve
+from mtlbench.measure.clock import Clock, clock_for
 from mtlbench.measure.energy import measure_energy, select_meter
 from mtlbench.measure.environment import capture
 from mtlbench.measure.health import Health, compare
 from mtlbench.measure.latency import LatencySamples, time_calls
-from mtlbench.measure.memory import peak_mib
 from mtlbench.measure.process import prepare
 from mtlbench.measure.warmup import warm_up
 from mtlbench.variants.base import Runnable
@@ -28,7 +26,7 @@ from mtlbench.variants.base import Runnable
 if TYPE_CHECKING:
     from mtlbench.execute.worker import Channel
 
-__all__ = ["time_job"]
+__all__ = ["Call", "time_job"]
 
 
 def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
@@ -40,30 +38,28 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     threads = job["cell"]["hardware"]["threads"]
     process = prepare(threads)
     cell = OpenCell(job)
-    normalise = cell.normaliser()
-    inputs = [normalise(batch.images) for batch in cell.batches(cell.inputs)]
     clock = clock_for(cell.device)
     started = clock.now_ns()
     _, runnable = cell.runnable()
     load_ms = (clock.now_ns() - started) / 1e6
-    call = _Call(runnable)
+    inputs = cell.fixed_inputs(runnable)
+    call = Call(runnable)
+    played: Any = {"clips": inputs.clips, "before_clip": runnable.reset}
     with torch.inference_mode():
-        warm = warm_up(
-            call, inputs, clock, max_seconds=settings["warmup_max_seconds"], before_call=runnable.reset
-        )
+        warm = warm_up(call, inputs.calls, clock, max_seconds=settings["warmup_max_seconds"], **played)
         before = Health.read()
         samples = time_calls(
             call,
-            inputs,
+            inputs.calls,
             clock,
             rounds=settings["rounds"],
             max_seconds=settings["max_seconds"],
             seed=job["block"],
-            before_call=runnable.reset,
+            **played,
         )
         health = compare(before, Health.read(), threads=threads)
-        memory = _memory(cell.device)
-        energy = _energy(call, runnable.reset, inputs, cell, settings)
+        arrivals = _arrivals(call, inputs, clock, settings, played)
+        energy = _energy(call, inputs, cell, settings, played)
     _write(samples, Path(job["samples"]), job)
     return {
         "latency_ms": samples.mean_floor_ms(),
@@ -73,7 +69,7 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         "load_ms": load_ms,
         "first_call_ms": warm.first_call_ms,
         "warmup_calls": warm.n_calls,
-        **memory,
+        **arrivals,
         **energy,
         **{f"health.{name}": value for name, value in health.as_dict().items()},
         **{f"process.{name}": value for name, value in process.as_dict().items()},
@@ -82,31 +78,46 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     }
 
 
-class _Call:
+class Call:
     """What is timed: the runnable, and nothing around it."""
 
     def __init__(self, runnable: Runnable) -> None:
         self._runnable = runnable
 
-    def __call__(self, x: Tensor) -> object:
-        return self._runnable(x)
+    def __call__(self, planned: PlannedCall) -> object:
+        """One call, with the decisions that it is given, if any."""
+        return self._runnable(planned.x, planned.decisions)
 
 
-def _memory(device: str) -> dict[str, float]:
-    """Peaks of this process; the headline is the device's own tensors on CUDA, the whole process elsewhere."""
-    peaks = peak_mib(device)
-    named = {f"memory_{name}_mib": value for name, value in peaks.items()}
-    return named | {"memory_peak_mib": peaks.get("cuda_allocated", peaks["rss"])}
+def _arrivals(
+    call: Call, inputs: FixedInputs, clock: Clock, settings: dict[str, Any], played: dict[str, Any]
+) -> dict[str, Any]:
+    """Open loops, where the suite asks for them: a camera at a fixed rate, users at random."""
+    found: dict[str, Any] = {}
+    seconds = settings["arrival_seconds"]
+    if (rate := settings["frame_rate_hz"]) is not None:
+        frames = serve(call, inputs.calls, clock, fixed_rate(rate, max(1, round(rate * seconds))), **played)
+        found["frames_missed"] = frames.missed(1e3 / rate)
+        found |= _responses("frames", frames)
+    if (rate := settings["poisson_rate_hz"]) is not None:
+        arrivals = poisson(rate, max(1, round(rate * seconds)), settings["poisson_seed"])
+        found |= _responses("poisson", serve(call, inputs.calls, clock, arrivals, **played))
+    return found
+
+
+def _responses(name: str, samples: ArrivalSamples) -> dict[str, Any]:
+    quantiles = {f"{name}_response_ms_p{q}": samples.quantile_ms(q / 100) for q in (50, 90, 99)}
+    return {**quantiles, f"{name}_busy": samples.busy_share}
 
 
 def _energy(
-    call: _Call, reset: Callable[[], None], inputs: list[Tensor], cell: OpenCell, settings: dict[str, Any]
+    call: Call, inputs: FixedInputs, cell: OpenCell, settings: dict[str, Any], played: dict[str, Any]
 ) -> dict[str, Any]:
     """Energy per image where there is a meter; the reason where there is none."""
     meter = select_meter(settings["energy"], cell.device)
     clock = clock_for(cell.device)
     window = measure_energy(
-        meter, call, inputs, clock, min_seconds=settings["energy_min_seconds"], before_call=reset
+        meter, call, inputs.calls, clock, min_seconds=settings["energy_min_seconds"], **played
     )
     row = {f"energy_{name}": value for name, value in window.reading.as_dict().items() if name != "joules"}
     per_call = window.millijoules_per_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,13 @@ def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
 
     Sends a `progress` event after every epoch.
     """
-    artifact = Artifact.from_specification(job["artifact"])
+    named = Artifact.from_specification(job["artifact"])
+    artifact = replace(named, problem=named.problem.placed(job["places"]["encoder"]))
     protocol = TrainingProtocol.model_validate(artifact.source.training)
     prepare(protocol.threads)
     started = time.perf_counter()
     cache = ArtifactCache(Path(job["cache_root"]))
-    dataset = open_dataset(artifact.source.dataset, job["places"])
+    dataset = open_dataset(artifact.source.dataset, job["places"]["dataset"])
     tasks = make_tasks(artifact.problem)
     variant = variants.registry.get(artifact.variant)(artifact.problem, **artifact.options)
     result = train(
@@ -53,6 +55,7 @@ def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         {
             "best_epoch": result.best_epoch,
             "history": result.history,
+            "started_from": result.started_from,
             "seconds": time.perf_counter() - started,
             "environment": capture(),
         },
