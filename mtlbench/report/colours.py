@@ -6,11 +6,12 @@ deficiencies. The marker repeats the colour's message, for print and for those w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
-__all__ = ["OKABE_ITO", "Style", "styles"]
+__all__ = ["MARKS", "OKABE_ITO", "Style", "styles"]
 
 OKABE_ITO = {
     "blue": "#0072B2",
@@ -41,6 +42,47 @@ SPARE = tuple(
     for markers in ("vP<", "X>p", "h*d")
     for colour, marker in zip(("vermillion", "sky blue", "yellow"), markers, strict=True)
 )
+
+
+def _polygon(corners: int, turn: float, radii: tuple[float, ...] = (5.0,), stretch: float = 1.0) -> str:
+    """A closed path around the origin; the first corner points up, turned by so many corners."""
+    angles = [2 * math.pi * (corner + turn) / corners for corner in range(corners)]
+    points = [
+        (
+            stretch * radii[corner % len(radii)] * math.sin(angle),
+            -radii[corner % len(radii)] * math.cos(angle),
+        )
+        for corner, angle in enumerate(angles)
+    ]
+    return "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in points) + "Z"
+
+
+def _cross(turn: float) -> str:
+    """A plus sign with thick arms, turned by so many eighths of a circle."""
+    arm, half = 5.0, 1.8
+    corners = [(half, arm), (half, half), (arm, half)]
+    corners += [(x, -y) for x, y in reversed(corners)]
+    corners += [(-x, y) for x, y in reversed(corners)]
+    cos, sin = math.cos(turn * math.pi / 4), math.sin(turn * math.pi / 4)
+    return "M" + "L".join(f"{x * cos - y * sin:.2f} {x * sin + y * cos:.2f}" for x, y in corners) + "Z"
+
+
+MARKS = {
+    "o": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",
+    "s": _polygon(4, 0.5, (5.7,)),
+    "D": _polygon(4, 0, (5.5,)),
+    "d": _polygon(4, 0, (5.7,), 0.6),
+    "^": _polygon(3, 0),
+    "v": _polygon(3, 1.5),
+    "<": _polygon(3, 2.25),
+    ">": _polygon(3, 0.75),
+    "P": _cross(0),
+    "X": _cross(1),
+    "p": _polygon(5, 0),
+    "h": _polygon(6, 0),
+    "*": _polygon(10, 0, (5.6, 2.4)),
+}
+"""Outlines of the markers for the page: paths within -6 and 6."""
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:

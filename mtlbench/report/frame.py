@@ -20,6 +20,7 @@ __all__ = [
     "RunView",
     "axes",
     "axis_text",
+    "brief",
     "estimate",
     "is_ok",
     "numeric",
@@ -48,6 +49,10 @@ class RunView:
             the report folds the seeds itself, and says how.
         environment: what the workers found on the machine; may be nested.
         warnings: for each warning code, a sentence.
+        inputs: one row per cell and image: `cell_id, machine_id, image, macs_nominal, macs_executed, floor_ms,
+            attribute.*, quality.<task>`. None: the run kept nothing per input.
+        subsets: one row per cell and set of tasks that can be asked for: `cell_id, machine_id, tasks, n_tasks,
+            macs_executed, macs_nominal, params_active, latency_ms` (with its interval) and `source`. None: unknown.
     """
 
     folder: Path
@@ -56,6 +61,8 @@ class RunView:
     seeds: pd.DataFrame | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
+    inputs: pd.DataFrame | None = None
+    subsets: pd.DataFrame | None = None
 
     @property
     def run_id(self) -> str:
@@ -98,7 +105,10 @@ def numeric(frame: pd.DataFrame, column: str) -> pd.Series[float]:
     """A column as floats; NaN where it is missing, not a number, or infinite."""
     if column not in frame:
         return pd.Series(np.nan, index=frame.index, dtype=float)
-    values = pd.to_numeric(frame[column], errors="coerce").astype(float)
+    known = frame[column]
+    if known.dtype == np.float64 and not np.isinf(known.to_numpy()).any():
+        return known
+    values = pd.to_numeric(known, errors="coerce").astype(float)
     return values.where(np.isfinite(values))
 
 
@@ -116,6 +126,12 @@ def plain(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.10g}"
     return str(value)
+
+
+def brief(words: str, most: int = 60) -> str:
+    """Words on one line, at most `most` characters: names come from suites and can be of any length."""
+    line = " ".join(words[: 20 * most].split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def estimate(row: pd.Series[Any] | dict[Hashable, Any], column: str) -> Estimate:

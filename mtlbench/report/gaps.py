@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mtlbench.report.frame import RunView, is_ok, numeric, text
-from mtlbench.report.groups import groups
+from mtlbench.report.frame import RunView, brief, is_ok, numeric, text
+from mtlbench.report.groups import Group, groups
 from mtlbench.report.quantities import join
 
 __all__ = ["Warned", "gaps", "warned"]
 
 SEEDS_FOR_A_CLAIM = 3
+LONGEST_REASON = 400
+MOST_CELLS = 60
 MEASURED = (
     ("delta_m", "delta-m", "delta_m_reason"),
     ("latency_ms", "latency", ""),
@@ -24,15 +26,28 @@ MEASURED = (
 
 
 class Warned(NamedTuple):
-    """A warning code, its sentence, and the ways it befell."""
+    """A warning code, its sentence, and where it befell.
+
+    Attributes:
+        code: as in the table.
+        sentence: what it means, and what to do.
+        where: how many cells, of which variants.
+        cells: the first of them by name, at most `MOST_CELLS`.
+    """
 
     code: str
     sentence: str
     where: str
+    cells: tuple[str, ...]
 
 
-def gaps(view: RunView) -> list[str]:
-    """What could not be measured or shown, and why."""
+def gaps(view: RunView, every: list[Group] | None = None) -> list[str]:
+    """What could not be measured or shown, and why.
+
+    Args:
+        view: the run.
+        every: its groups, where they are known already.
+    """
     table = view.table
     if table.empty:
         return ["The run has no cells."]
@@ -49,7 +64,7 @@ def gaps(view: RunView) -> list[str]:
     uncounted = ~text(done, "uncounted_ops").isin(["", "0"])
     if uncounted.any():
         found.append(f"Operators without a formula were left out of the MACs of {_count(uncounted)}.")
-    return found + _quality_gaps(view)
+    return found + _quality_gaps(groups(view) if every is None else every)
 
 
 def _count(mask: pd.Series[bool]) -> str:
@@ -59,8 +74,8 @@ def _count(mask: pd.Series[bool]) -> str:
 def _unfinished(view: RunView) -> list[str]:
     """One sentence per status and reason."""
     left = view.table[~is_ok(view.table)]
-    names = text(left, "variant")
-    keys = [text(left, "status"), text(left, "reason").str.split().str.join(" ")]
+    names = text(left, "variant").map(brief)
+    keys = [text(left, "status"), text(left, "reason").map(lambda reason: brief(reason, LONGEST_REASON))]
     return [
         f"{len(part)} cell{'s' * (len(part) > 1)} of {join(sorted(set(names.loc[part.index])))} {status}: "
         f"{str(reason).rstrip('.') or 'no reason was recorded'}."
@@ -72,7 +87,7 @@ def _empty(done: pd.DataFrame, column: str, title: str, reason: str) -> list[str
     missing = numeric(done, column).isna()
     if not missing.any():
         return []
-    why = text(done[missing], reason).str.split().str.join(" ").str.rstrip(".")
+    why = text(done[missing], reason).map(lambda said: brief(said, LONGEST_REASON)).str.rstrip(".")
     where = "" if missing.all() else " in {} of " + f"{len(done)} finished cells"
     return [
         f"There is no {title}{where.format(len(part))}: {said or 'no reason was recorded'}."
@@ -80,9 +95,8 @@ def _empty(done: pd.DataFrame, column: str, title: str, reason: str) -> list[str
     ]
 
 
-def _quality_gaps(view: RunView) -> list[str]:
+def _quality_gaps(every: list[Group]) -> list[str]:
     found = []
-    every = groups(view)
     blank = [
         group
         for group in every
@@ -104,11 +118,14 @@ def _quality_gaps(view: RunView) -> list[str]:
 
 def warned(view: RunView) -> list[Warned]:
     """The warnings of the run, each with its sentence and where it befell."""
-    codes = text(view.table, "warnings").str.split(";")
+    codes = text(view.table, "warnings").map(lambda row: {code.strip() for code in row.split(";")} - {""})
     found = []
-    for code in sorted({code.strip() for row in codes for code in row} - {""}):
-        hit = codes.map(lambda row, code=code: code in [part.strip() for part in row])
-        names = join(sorted(set(text(view.table[hit], "variant"))))
-        where = f"{int(hit.sum())} of {len(hit)} cells ({names})"
-        found.append(Warned(code, view.warnings.get(code, "The run has no sentence for this code."), where))
+    for code in sorted(set().union(*codes)):
+        hit = view.table[codes.map(lambda row, code=code: code in row)]
+        names = join(map(brief, sorted(set(text(hit, "variant")))))
+        where = f"{len(hit)} of {len(codes)} cells ({names})"
+        label, cell = text(hit, "label"), text(hit, "cell_id")
+        cells = tuple(brief(name, 120) for name in label.where(label != "", cell).head(MOST_CELLS))
+        sentence = view.warnings.get(code, "The run has no sentence for this code.")
+        found.append(Warned(brief(code), sentence, where, cells))
     return found

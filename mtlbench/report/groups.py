@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -15,17 +14,19 @@ from mtlbench.report.frame import (
     RunView,
     axes,
     axis_text,
-    estimate,
+    brief,
     is_ok,
     numeric,
+    plain,
     swept,
     text,
     variant_rank,
 )
 
-__all__ = ["Group", "Metric", "groups"]
+__all__ = ["SETTING", "Group", "Metric", "groups"]
 
 SETTING = ("dataset", "encoder", "tasks", "hardware", "machine_id")
+"""Columns that cells must share to be compared."""
 
 
 class Metric(NamedTuple):
@@ -48,13 +49,14 @@ class Group:
     Attributes:
         label: what they share, for people.
         slug: the same as part of a file name.
-        cells: rows of the table, all statuses. Added are the name of their way (`label`; in figures `short_label`
-            and `point`) and, in shares of the reference network, `share.claimed`, `share.nominal`,
-            `share.executed` and `share.latency`.
+        cells: rows of the table, all statuses. Added are the name of their way (`label`, made of `way` and
+            `axis_text`; in figures `short_label` and `point`) and, in shares of the reference network,
+            `share.claimed`, `share.nominal`, `share.executed` and `share.latency`.
         points: one row per way over its seeds, only cells that are ok.
         metrics: the primary metric of each task.
         axis: the name of the axis that ways were swept over, if it is only one.
         pooled: whether `RunView.seeds` knows every point; its intervals then stand in `points`.
+        setting: what they share, by column.
     """
 
     label: str
@@ -64,6 +66,7 @@ class Group:
     metrics: tuple[Metric, ...]
     axis: str
     pooled: bool
+    setting: dict[str, str] = field(default_factory=dict)
 
     @property
     def many_seeds(self) -> bool:
@@ -73,30 +76,42 @@ class Group:
 
 def groups(view: RunView) -> list[Group]:
     """Split a run into what may be compared, in the order of the table."""
+    if view.table.empty:
+        return []
     cells, axis = _named(view.table.reset_index(drop=True).infer_objects())
-    shares = _shares(cells)
-    cells = pd.concat([cells.drop(columns=shares.columns, errors="ignore"), shares], axis="columns")
-    keys = [text(cells, name).rename(name) for name in SETTING]
+    keys = [text(cells, name) for name in SETTING]
     one_machine = keys[-1].nunique() <= 1
-    found: list[Group] = []
-    for number, (values, part) in enumerate(cells.groupby(keys, sort=False), 1):
-        setting = dict(zip(SETTING, map(str, values), strict=True))
-        shared = [
-            value for name, value in setting.items() if value and not (one_machine and name == "machine_id")
-        ]
-        points, pooled = _points(part, view.seeds)
-        found.append(
-            Group(
-                label=", ".join(shared).replace("+", " + ") or "all cells",
-                slug=_slug(number, setting["dataset"], setting["hardware"]),
-                cells=_ordered(part),
-                points=points,
-                metrics=_metrics(view, setting["tasks"]),
-                axis=axis,
-                pooled=pooled,
-            )
-        )
-    return found
+    shares = _shares(cells)
+    added = pd.concat(
+        [shares, pd.DataFrame({"group": cells.groupby(keys, sort=False).ngroup()})], axis="columns"
+    )
+    cells = _ordered(pd.concat([cells.drop(columns=added.columns, errors="ignore"), added], axis="columns"))
+    points = dict(list(_points(cells, view.seeds).groupby("group")))
+    return [
+        _group(view, int(str(number)), part.drop(columns="group"), points.get(number), axis, one_machine)
+        for number, part in cells.groupby("group")
+    ]
+
+
+def _group(
+    view: RunView, number: int, cells: pd.DataFrame, points: pd.DataFrame | None, axis: str, one_machine: bool
+) -> Group:
+    setting = {name: plain(cells[name].iloc[0]) if name in cells else "" for name in SETTING}
+    shared = [
+        value for name, value in setting.items() if value and not (one_machine and name == "machine_id")
+    ]
+    if points is None:
+        points = pd.DataFrame(columns=[*cells.columns, "cells_folded", "pooled"])
+    return Group(
+        label=", ".join(brief(value) for value in shared).replace("+", " + ") or "all cells",
+        slug=_slug(number + 1, setting["dataset"], setting["hardware"]),
+        cells=cells,
+        points=points.drop(columns=["group", "pooled"], errors="ignore").reset_index(drop=True),
+        metrics=_metrics(view, setting["tasks"]),
+        axis=axis,
+        pooled=len(points) > 0 and bool(points["pooled"].all()),
+        setting=setting,
+    )
 
 
 def _named(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -106,17 +121,35 @@ def _named(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     for seeds of one way.
     """
     names, described, variant = swept(table), axis_text(table), text(table, "variant")
-    same = [variant, described, *(text(table, name) for name in (*SETTING, "seed"))]
+    trained = text(table, "trained_tasks")
+    trained = trained.where(trained != text(table, "tasks"), "")
+    same = [variant, described, trained, *(text(table, name) for name in (*SETTING, "seed"))]
     namesake = table.groupby(same).cumcount()
-    variant = variant + (" #" + (namesake + 1).astype(str)).where(namesake > 0, "")
+    shown = variant.map(_distinct(variant))
+    shown = shown + (" #" + (namesake + 1).astype(str)).where(namesake > 0, "")
+    shown = _beside(shown, " trained on ", trained.str.replace("+", " + ").map(brief))
     point = text(table, names[0]).where(described != "", "") if len(names) == 1 else described
+    point, described = point.map(brief), described.map(brief)
     called = {
+        "way": shown,
         "axis_text": described,
         "point": point,
-        "label": _beside(variant, " at ", described),
-        "short_label": _beside(variant, ", ", point),
+        "label": _beside(shown, " at ", described),
+        "short_label": _beside(shown, ", ", point),
     }
     return table.assign(**called), names[0].removeprefix("axis.") if len(names) == 1 else ""
+
+
+def _distinct(names: pd.Series[str]) -> dict[str, str]:
+    """A brief form of each name; no two share one."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        shown, number = brief(name), 1
+        while shown in found.values():
+            number += 1
+            shown = f"{brief(name)} ({number})"
+        found[name] = shown
+    return found
 
 
 def _beside(names: pd.Series[str], word: str, points: pd.Series[str]) -> pd.Series[str]:
@@ -140,10 +173,10 @@ def _metrics(view: RunView, tasks: str) -> tuple[Metric, ...]:
 
 def _ordered(cells: pd.DataFrame) -> pd.DataFrame:
     """Baselines first; within a variant the order of the plan, seeds of one point together."""
-    names = list(dict.fromkeys(sorted(text(cells, "variant"), key=variant_rank)))
+    names = list(dict.fromkeys(sorted(set(text(cells, "variant")), key=variant_rank)))
     rank = pd.DataFrame(
         {
-            "variant": text(cells, "variant").map(names.index),
+            "variant": text(cells, "variant").map({name: number for number, name in enumerate(names)}),
             "point": pd.factorize(cells["label"])[0],
             "seed": numeric(cells, "seed"),
         },
@@ -166,26 +199,35 @@ def _shares(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({**shares, "share.latency": latency / own.where(own > 0)})
 
 
-def _points(cells: pd.DataFrame, seeds: pd.DataFrame | None) -> tuple[pd.DataFrame, bool]:
-    done = _anchored(_ordered(cells[is_ok(cells)]))
-    rows = [_fold(part) for _, part in done.groupby("label", sort=False)]
-    points = pd.DataFrame(rows, columns=None if rows else [*cells.columns, "cells_folded"])
-    if seeds is None or points.empty or not {"variant", *axes(cells)} <= set(seeds.columns):
-        return points, False
-    keys = [name for name in [*SETTING, "variant", *axes(cells)] if name in cells and name in seeds]
+def _points(cells: pd.DataFrame, seeds: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per group and way, of cells that are ok; `pooled` says whether its intervals are over seeds."""
+    done = _anchored(cells[is_ok(cells)])
+    points = _folded(done)
+    keys = [name for name in (*SETTING, "variant", "trained_tasks", *axes(cells)) if name in cells]
+    wanted = {"variant", *axes(cells)}
+    if seeds is None or points.empty or not wanted <= set(seeds.columns):
+        return points.assign(pooled=False)
+    keys = [name for name in keys if name in seeds]
     ours, theirs = _keys(points, keys), _keys(seeds, keys)
-    known = {
-        key: row for key, (_, row) in zip(theirs, seeds.iterrows(), strict=True) if theirs.count(key) == 1
-    }
-    rows = [
-        _pool(row.to_dict(), known[key]) if key in known else row.to_dict()
-        for key, (_, row) in zip(ours, points.iterrows(), strict=True)
-    ]
-    return pd.DataFrame(rows), all(key in known for key in ours)
+    theirs = theirs[~theirs.duplicated(keep=False)]
+    row = ours.map(pd.Series(theirs.index, index=theirs))
+    known = row.notna()
+    matched = seeds.loc[row[known]].set_index(points.index[known])
+    for name in (str(column).removesuffix(LOW) for column in seeds.columns if str(column).endswith(LOW)):
+        columns = [name + end for end in ("", LOW, HIGH)]
+        pooled = pd.DataFrame({column: numeric(matched, column) for column in columns}).dropna()
+        own = pd.DataFrame({column: numeric(points, column) for column in columns})
+        own.loc[pooled.index] = pooled
+        points = points.assign(**own)
+    return points.assign(pooled=known)
 
 
-def _keys(frame: pd.DataFrame, names: list[str]) -> list[tuple[str, ...]]:
-    return list(zip(*(text(frame, name) for name in names), strict=True))
+def _keys(frame: pd.DataFrame, names: list[str]) -> pd.Series[str]:
+    """One string per row that is equal where all named columns are."""
+    joined = pd.Series("", index=frame.index, dtype=object)
+    for name in names:
+        joined = joined + "\x1f" + text(frame, name)
+    return joined
 
 
 def _anchored(cells: pd.DataFrame) -> pd.DataFrame:
@@ -195,29 +237,26 @@ def _anchored(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(**bounds)
 
 
-def _fold(part: pd.DataFrame) -> dict[Hashable, Any]:
+def _folded(done: pd.DataFrame) -> pd.DataFrame:
     """One row for all seeds of a way: means; limits are the outermost of the seeds' own, if all have them."""
-    folded: dict[Hashable, Any] = {}
-    for name in part.columns:
-        column = part[name]
-        measured = (
-            pd.api.types.is_numeric_dtype(column) and not str(name).startswith("axis.") and name != "seed"
-        )
-        if not measured:
-            folded[name] = column.iloc[0]
-        elif str(name).endswith(LOW):
-            folded[name] = column.min(skipna=False)
-        elif str(name).endswith(HIGH):
-            folded[name] = column.max(skipna=False)
-        else:
-            folded[name] = column.mean()
-    return {**folded, "cells_folded": len(part)}
+    way = done.groupby(["group", "label"], sort=False).ngroup()
+    first = done[~way.duplicated()].set_index(way[~way.duplicated()])
+    numbers = [name for name in done.columns if _is_measured(done[name], str(name))]
+    low = [name for name in numbers if str(name).endswith(LOW)]
+    high = [name for name in numbers if str(name).endswith(HIGH)]
+    by_way = done[numbers].astype(float).groupby(way)
+    means, lows, highs, counts = by_way.mean(), by_way[low].min(), by_way[high].max(), by_way.count()
+    size = done.groupby(way).size()
+    for limits in (lows, highs):
+        means[limits.columns] = limits.where(counts[limits.columns].eq(size, axis="index"))
+    folded = pd.concat([first.drop(columns=numbers), means], axis="columns")[list(done.columns)]
+    return folded.assign(cells_folded=size)
 
 
-def _pool(point: dict[Hashable, Any], pooled: pd.Series[Any]) -> dict[Hashable, Any]:
-    """Take over the estimates that have an interval over seeds; all others stay folded."""
-    for name in (str(column).removesuffix(LOW) for column in pooled.index if str(column).endswith(LOW)):
-        value = estimate(pooled, name)
-        if value.bounded:
-            point.update({name: value.value, f"{name}{LOW}": value.low, f"{name}{HIGH}": value.high})
-    return point
+def _is_measured(column: pd.Series[float], name: str) -> bool:
+    return (
+        pd.api.types.is_numeric_dtype(column)
+        and not pd.api.types.is_bool_dtype(column)
+        and not name.startswith("axis.")
+        and name not in ("seed", "group")
+    )

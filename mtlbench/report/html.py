@@ -2,137 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+import base64
+import hashlib
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mtlbench.report.canvas import Absent, Drawing
-from mtlbench.report.claims import claims
-from mtlbench.report.colours import Style, styles
-from mtlbench.report.frame import RunView, is_ok, variants
-from mtlbench.report.gaps import Warned, gaps, warned
-from mtlbench.report.groups import Group, groups
-from mtlbench.report.pictures import Sample, data_uri, sample_drawing, samples
-from mtlbench.report.plots import task_bars, trade_off
-from mtlbench.report.prose import Answer, answer, costs
+from mtlbench.report.canvas import Absent
+from mtlbench.report.colours import MARKS
+from mtlbench.report.frame import brief
+from mtlbench.report.pages import Page
 from mtlbench.report.quantities import printable
-from mtlbench.report.svg import inline_svg
-from mtlbench.report.tables import Table, all_columns, compact
 
-__all__ = ["GroupPage", "RunPage", "page", "run_page"]
+__all__ = ["page"]
 
-
-@dataclass(frozen=True, eq=False)
-class GroupPage:
-    """What the page shows of one group."""
-
-    slug: str
-    answer: Answer
-    table: Table
-    drawings: tuple[Drawing | Absent, ...]
-    samples: tuple[Sample, ...]
-    sample_drawings: tuple[Drawing, ...]
-    sample_notes: tuple[str, ...]
+SCRIPTS = ("theme.js", "tables.js", "explore.js")
 
 
-@dataclass(frozen=True, eq=False)
-class RunPage:
-    """What the page shows of one run."""
-
-    slug: str
-    view: RunView
-    facts: tuple[tuple[str, str], ...]
-    groups: tuple[GroupPage, ...]
-    gaps: tuple[str, ...]
-    warnings: tuple[Warned, ...]
-    columns: tuple[list[str], list[list[str]], list[str]]
-    environment: tuple[tuple[str, str], ...]
-    rerun: tuple[str, ...]
-    styles: dict[str, Style]
-
-    @property
-    def drawings(self) -> list[Drawing]:
-        """Every figure that could be drawn."""
-        return [
-            shown
-            for group in self.groups
-            for shown in (*group.drawings, *group.sample_drawings)
-            if isinstance(shown, Drawing)
-        ]
-
-
-def run_page(view: RunView, slug: str, prefix: str = "") -> RunPage:
-    """Everything of one run that the page shows.
-
-    Args:
-        view: the run.
-        slug: begins the ids of its parts.
-        prefix: begins the file names of its figures, where a page has several runs.
-    """
-    look = styles(variants(view))
-    return RunPage(
-        slug=slug,
-        view=view,
-        facts=tuple(_facts(view)),
-        groups=tuple(
-            _group_page(view, replace(group, slug=prefix + group.slug), slug, look) for group in groups(view)
-        ),
-        gaps=tuple(gaps(view)),
-        warnings=tuple(warned(view)),
-        columns=all_columns(view),
-        environment=tuple(_flat(view.environment)),
-        rerun=tuple(_rerun(view)),
-        styles=look,
-    )
-
-
-def _group_page(view: RunView, group: Group, slug: str, look: dict[str, Style]) -> GroupPage:
-    drawings: list[Drawing | Absent] = [trade_off(group, cost, look) for cost in costs(group)]
-    drawings += [task_bars(group, look), claims(group, look)]
-    shown, notes = samples(view, group)
-    pictures = [sample_drawing(group, sample, number) for number, sample in enumerate(shown, 1)]
-    return GroupPage(
-        slug=f"{slug}-{group.slug}",
-        answer=answer(group),
-        table=compact(group),
-        drawings=tuple(drawings),
-        samples=tuple(shown),
-        sample_drawings=tuple(picture for picture in pictures if isinstance(picture, Drawing)),
-        sample_notes=tuple(notes),
-    )
-
-
-def _facts(view: RunView) -> Iterator[tuple[str, str]]:
-    done = int(is_ok(view.table).sum())
-    yield "cells", f"{done} finished of {len(view.table)}"
-    for key, title in (("created", "created"), ("mtlbench_version", "mtlbench"), ("code_version", "code")):
-        if view.run.get(key):
-            yield title, str(view.run[key])
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield (
-                f"{prefix}{key}",
-                ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value),
-            )
-
-
-def _rerun(view: RunView) -> Iterator[str]:
-    suite = shlex.quote(str(view.folder / "suite.resolved.yaml"))
-    yield f"mtlbench run {suite} --out {shlex.quote(f'{view.folder}-again')}"
-    yield f"mtlbench report {shlex.quote(str(view.folder))}"
-
-
-def page(runs: list[RunPage]) -> str:
-    """The whole page as text."""
+def page(shown: Page) -> str:
+    """The whole page as text. Its policy lets only its own script run, known by its hash."""
     environment = Environment(
         loader=PackageLoader("mtlbench.report"),
         autoescape=True,
@@ -143,7 +32,26 @@ def page(runs: list[RunPage]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["svg"] = inline_svg
-    environment.filters["uri"] = lambda picture: Markup(data_uri(picture))  # noqa: S704  # base64 has nothing to escape
-    environment.tests["drawing"] = lambda shown: isinstance(shown, Drawing)
-    return environment.get_template("index.html.j2").render(runs=runs) + "\n"
+    environment.filters["brief"] = brief
+    environment.tests["absent"] = lambda block: isinstance(block, Absent)
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        environment.get_template("index.html.j2").render(
+            page=shown,
+            marks=MARKS,
+            mark_numbers={name: number for number, name in enumerate(MARKS)},
+            variant_numbers={name: number for number, name in enumerate(shown.look)},
+            script=Markup(script),  # noqa: S704  # our own file
+            digest=digest,
+            chart_data=Markup(shown.chart.data),  # noqa: S704  # made safe by chart_data
+        )
+        + "\n"
+    )
+
+
+def _script() -> str:
+    """All scripts as one, each kept to itself."""
+    folder = files("mtlbench.report") / "templates"
+    parts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return '"use strict";\n' + "\n".join(f"{{\n{part}}}" for part in parts) + "\n"

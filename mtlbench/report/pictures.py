@@ -1,168 +1,247 @@
-"""Sample predictions beside labels: read from the run folder, thinned to what fits, drawn."""
+"""Pictures of inputs and of what was predicted on them: a grid of tiles, for a page as addresses, else as a figure."""
 
 from __future__ import annotations
 
 import base64
 import io
-import re
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtlbench.report.canvas import Absent, Drawing, drawing, shorten
-from mtlbench.report.frame import RunView, is_ok, text
+from mtlbench.report.canvas import MUTED, Drawing, drawing, shorten
 from mtlbench.report.groups import Group
-from mtlbench.report.quantities import join
 
-__all__ = ["Sample", "data_uri", "sample_drawing", "samples"]
+__all__ = [
+    "Column",
+    "Legend",
+    "Picture",
+    "Sample",
+    "Tile",
+    "TileRow",
+    "data_uri",
+    "sample_drawing",
+]
 
 Picture = NDArray[np.uint8]
 
-MOST_SAMPLES = 4
-MOST_WAYS = 6
-WIDEST = 256
+WIDEST = 192
 SMALLEST = 96
+QUALITY = 80
+TILE_INCHES, NAMES_INCHES, GAP_INCHES = 1.5, 0.85, 0.08
+LINE_INCHES, CAPTION_INCHES, SWATCH_INCHES = 0.15, 0.12, 0.3
+LETTER_SHARE = 0.0079
+"""Width of a letter in inches by point of its size, about."""
+LONGEST_KEY = 44
+PIXELS_PER_INCH = 160
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One picture of a grid.
+
+    Attributes:
+        picture: uint8 [H, W, 3].
+        alt: what it shows, a sentence.
+        caption: a few words to stand below it; may be empty.
+        exact: whether single colours carry meaning, so that they must not be blended (class maps).
+    """
+
+    picture: Picture
+    alt: str
+    caption: str = ""
+    exact: bool = False
+
+    @cached_property
+    def uri(self) -> str:
+        """The picture as a `data:` address."""
+        return data_uri(self.picture, exact=self.exact)
+
+
+class Column(NamedTuple):
+    """The head of a column: its name, and facts about it as (name, value)."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+class TileRow(NamedTuple):
+    """A row of a grid: its name, and for each column a tile, or None where there is nothing to show."""
+
+    title: str
+    tiles: tuple[Tile | None, ...]
+
+
+class Legend(NamedTuple):
+    """What colours mean: of what, and (name, `#rrggbb`) pairs."""
+
+    title: str
+    keys: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One input with the labels and predictions of all tasks.
+    """A grid of pictures: one input under several ways, or several inputs under one.
 
     Attributes:
-        name: the sample's id in its dataset.
-        image: uint8 [H, W, 3].
-        labels: for each task with a label, its picture, uint8 [H, W, 3].
-        predictions: for each way, for each task, the same.
+        name: a heading.
+        facts: about the whole grid, as (name, value).
+        columns: heads of the columns.
+        rows: as many tiles in each as there are columns.
+        legends: for all of the grid.
     """
 
     name: str
-    image: Picture
-    labels: dict[str, Picture]
-    predictions: dict[str, dict[str, Picture]]
+    facts: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
+    rows: tuple[TileRow, ...]
+    legends: tuple[Legend, ...]
 
     @property
-    def tasks(self) -> list[str]:
-        """All tasks that have a label or a prediction here."""
-        return list(
-            dict.fromkeys([*self.labels, *(task for way in self.predictions.values() for task in way)])
-        )
+    def tiles(self) -> list[Tile]:
+        """All tiles, row by row."""
+        return [tile for row in self.rows for tile in row.tiles if tile is not None]
+
+    @property
+    def size(self) -> int:
+        """Bytes that its pictures take in a page."""
+        return sum(len(tile.uri) for tile in self.tiles)
 
 
-class _File(NamedTuple):
-    way: str
-    arrays: Mapping[str, NDArray[Any]]
+def data_uri(picture: Picture, *, exact: bool = False) -> str:
+    """A picture as a `data:` address: WebP, reduced where wider than a column, enlarged where tiny.
 
-
-def samples(view: RunView, group: Group) -> tuple[list[Sample], list[str]]:
-    """Samples of a group with the predictions of each way, and sentences about what is not shown.
-
-    Each way is shown by its first cell that has pictures; where there are too many ways, each variant keeps
-    its first and last point.
+    Args:
+        picture: uint8 [H, W, 3].
+        exact: keep every colour as it is.
     """
-    cells = group.cells[is_ok(group.cells)]
-    files, notes = _read(view.folder / "samples", cells)
-    if not files:
-        return [], notes or ["No cell of this group kept sample predictions."]
-    chosen = _thin(files, cells)
-    if len(chosen) < len(files):
-        hidden = [file.way for file in files if file not in chosen]
-        notes.append(f"Predictions of {join(hidden)} are in the run folder and not shown here.")
-    found: dict[str, Sample] = {}
-    for file in chosen:
-        _collect(file, found)
-    if len(found) > MOST_SAMPLES:
-        notes.append(f"{len(found) - MOST_SAMPLES} more samples are in the run folder.")
-    return list(found.values())[:MOST_SAMPLES], notes
-
-
-def _read(folder: Path, cells: pd.DataFrame) -> tuple[list[_File], list[str]]:
-    files: dict[str, _File] = {}
-    notes = []
-    for cell, way in zip(text(cells, "cell_id"), text(cells, "label"), strict=True):
-        path = folder / f"{cell}.pictures.npz"
-        if way in files or not re.fullmatch(r"[\w.-]+", cell) or not path.is_file():
-            continue
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                files[way] = _File(way, dict(archive))
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            notes.append(f"The pictures of {way} cannot be read from {path.name}: {error}.")
-    return list(files.values()), notes
-
-
-def _thin(files: list[_File], cells: pd.DataFrame) -> list[_File]:
-    if len(files) <= MOST_WAYS:
-        return files
-    variant = dict(zip(text(cells, "label"), text(cells, "variant"), strict=True))
-    ways = pd.Series([variant[file.way] for file in files])
-    ends = ~ways.duplicated() | ~ways.duplicated(keep="last")
-    return [file for file, kept in zip(files, ends, strict=True) if kept]
-
-
-def _collect(file: _File, found: dict[str, Sample]) -> None:
-    for key, value in file.arrays.items():
-        if not key.startswith("id."):
-            continue
-        index, name = key.removeprefix("id."), str(value)
-        image = file.arrays.get(f"image.{index}")
-        if image is None:
-            continue
-        sample = found.setdefault(name, Sample(name, image, {}, {}))
-        sample.labels.update(_of("label", index, file.arrays))
-        sample.predictions[file.way] = _of("prediction", index, file.arrays)
-
-
-def _of(kind: str, index: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Picture]:
-    start, end = f"{kind}.", f".{index}"
-    return {
-        key[len(start) : -len(end)]: value
-        for key, value in arrays.items()
-        if key.startswith(start) and key.endswith(end)
-    }
-
-
-def data_uri(picture: Picture) -> str:
-    """A picture as a `data:` address: PNG, reduced where wider than a column, enlarged where tiny."""
     image = Image.fromarray(picture)
+    tiny = image.width < SMALLEST
     if image.width > WIDEST:
-        image = image.resize((WIDEST, max(1, image.height * WIDEST // image.width)), Image.Resampling.LANCZOS)
-    elif image.width < SMALLEST:
+        size = (WIDEST, max(1, image.height * WIDEST // image.width))
+        image = image.resize(size, Image.Resampling.NEAREST if exact else Image.Resampling.LANCZOS)
+    elif tiny:
         factor = -(-SMALLEST // image.width)
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     stream = io.BytesIO()
-    image.save(stream, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    image.save(stream, "WEBP", lossless=exact or tiny, quality=QUALITY, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def sample_drawing(group: Group, sample: Sample, number: int) -> Drawing | Absent:
-    """One sample as a figure: a column per task, a row for labels and then for each way."""
-    if not sample.tasks:
-        return Absent(f"Sample {number}", f"Sample {sample.name} has neither labels nor predictions.")
-    rows: list[tuple[str, Mapping[str, Picture]]] = [("", sample.labels), *sample.predictions.items()]
-    height, width = sample.image.shape[:2]
+def sample_drawing(group: Group, sample: Sample, number: int) -> Drawing:
+    """The grid as a figure, legends below it.
+
+    Everything is placed by hand on one pair of axes in inches: laying out as many axes as tiles takes seconds.
+
+    Args:
+        group: what it belongs to; begins the figure's file name.
+        sample: at least one column and one row.
+        number: of the sample in its group, from 1.
+    """
+    width = NAMES_INCHES + (TILE_INCHES + GAP_INCHES) * len(sample.columns)
+    heading = [sample.name, ", ".join(f"{name} {value}" for name, value in sample.facts)]
+    heads = [
+        [column.title, *(f"{name} {value}" for name, value in column.facts)] for column in sample.columns
+    ]
     with drawing():
-        figure = Figure(figsize=(1.6 * len(sample.tasks) + 2.1, (1.6 * height / width) * len(rows) + 0.4))
-        panels = figure.subplots(len(rows), len(sample.tasks) + 1, squeeze=False)
-        for panel in panels.ravel():
-            panel.set_axis_off()
-        panels[0, 0].imshow(sample.image)
-        panels[0, 0].set_title(shorten(f"image {sample.name}", 22), fontsize=8)
-        for panel, task in zip(panels[0, 1:], sample.tasks, strict=True):
-            panel.set_title(shorten(f"{task}, label", 24), fontsize=8)
-        for line, (way, shown) in zip(panels, rows, strict=True):
-            name = "\nat ".join(shorten(part, 26) for part in way.split(" at ", 1))
-            line[0].text(1, 0.5, name, ha="right", va="center", fontsize=8)
-            for panel, task in zip(line[1:], sample.tasks, strict=True):
-                if task in shown:
-                    panel.imshow(shown[task])
-    ways, tasks = join(sample.predictions, 6), join(sample.tasks, 6)
-    alt = f"Sample {sample.name}: image, labels and predictions of {ways} for {tasks}."
-    return Drawing(f"{group.slug}-sample-{number}", f"Sample {sample.name}", "", alt, figure)
+        sheet = _Sheet(width)
+        for words in filter(None, heading):
+            sheet.write(GAP_INCHES, words, 9, width)
+            sheet.down(LINE_INCHES)
+        sheet.down(LINE_INCHES * (max(map(len, heads)) - 0.4))
+        for place, lines in enumerate(heads):
+            for line, words in enumerate(reversed(lines)):
+                sheet.write(_left(place), words, 7.5, TILE_INCHES + GAP_INCHES, above=LINE_INCHES * line)
+        for row in sample.rows:
+            _draw_row(sheet, row)
+        for legend in sample.legends:
+            _draw_legend(sheet, legend)
+        figure = sheet.cut()
+    names = ", ".join(column.title for column in sample.columns)
+    alt = f"{', '.join(filter(None, heading))}. Columns: {names}. Rows: {'; '.join(row.title for row in sample.rows)}."
+    return Drawing(f"{group.slug}-sample-{number}", sample.name, "", alt, figure)
+
+
+class _Sheet:
+    """A figure in inches, filled from the top."""
+
+    def __init__(self, width: float) -> None:
+        self.figure = Figure(figsize=(width, 1.0))
+        self.axes = self.figure.subplots()
+        self.axes.set_position((0, 0, 1, 1))  # which also takes them out of any layout
+        self.axes.set_axis_off()
+        self._width = width
+        self._pasted: list[tuple[Image.Image, tuple[int, int]]] = []
+        self._y = -LINE_INCHES
+
+    def down(self, inches: float) -> None:
+        """Go on further down."""
+        self._y -= inches
+
+    def write(self, x: float, words: str, size: float, room: float, above: float = 0.0, **how: Any) -> None:
+        """One line of text, shortened to the room it has in inches."""
+        most = max(int(room / (size * LETTER_SHARE)), 4)
+        self.axes.text(x, self._y + above, shorten(words, most), fontsize=size, **how)
+
+    def show(self, x: float, tile: Tile) -> float:
+        """A tile with its upper edge here; returns its height."""
+        height: float = TILE_INCHES * tile.picture.shape[0] / tile.picture.shape[1]
+        size = (round(TILE_INCHES * PIXELS_PER_INCH), max(1, round(height * PIXELS_PER_INCH)))
+        how = Image.Resampling.NEAREST if tile.exact else Image.Resampling.BICUBIC
+        corner = (round(x * PIXELS_PER_INCH), round(-self._y * PIXELS_PER_INCH))
+        self._pasted.append((Image.fromarray(tile.picture).resize(size, how), corner))
+        return height
+
+    def swatch(self, x: float, colour: str) -> None:
+        """A patch of a legend on this line."""
+        shape = Rectangle((x, self._y), 0.13, 0.085, facecolor=colour, edgecolor=MUTED, lw=0.5)
+        self.axes.add_patch(shape)
+
+    def cut(self) -> Figure:
+        """The figure, as high as it was filled; its tiles are one image, which is drawn in a tenth of the time."""
+        self.down(GAP_INCHES)
+        self.figure.set_size_inches(self._width, -self._y)
+        size = (round(self._width * PIXELS_PER_INCH), round(-self._y * PIXELS_PER_INCH))
+        ground = Image.new("RGBA", size)
+        for picture, corner in self._pasted:
+            ground.paste(picture, corner)
+        extent = (0, size[0] / PIXELS_PER_INCH, -size[1] / PIXELS_PER_INCH, 0)
+        self.axes.imshow(np.asarray(ground), extent=extent, interpolation="nearest", aspect="auto", zorder=0)
+        self.axes.set(xlim=(0, self._width), ylim=(self._y, 0))
+        return self.figure
+
+
+def _left(place: int) -> float:
+    return NAMES_INCHES + place * (TILE_INCHES + GAP_INCHES)
+
+
+def _draw_row(sheet: _Sheet, row: TileRow) -> None:
+    sheet.down(GAP_INCHES)
+    tiles = [(_left(place), tile) for place, tile in enumerate(row.tiles) if tile is not None]
+    tallest = max((sheet.show(x, tile) for x, tile in tiles), default=0.0)
+    sheet.down(tallest / 2)
+    for line, words in enumerate(reversed(row.title.split(", "))):
+        sheet.write(NAMES_INCHES - GAP_INCHES, words, 8, NAMES_INCHES, above=LINE_INCHES * line, ha="right")
+    sheet.down(tallest / 2 + CAPTION_INCHES)
+    for x, tile in tiles:
+        sheet.write(x, tile.caption, 7, TILE_INCHES)
+
+
+def _draw_legend(sheet: _Sheet, legend: Legend) -> None:
+    """Keys one after the other, in as many lines as they need."""
+    sheet.down(LINE_INCHES)
+    sheet.write(GAP_INCHES, legend.title, 7, NAMES_INCHES - GAP_INCHES)
+    x = NAMES_INCHES
+    for name, colour in legend.keys:
+        needed = 7 * LETTER_SHARE * len(shorten(name, LONGEST_KEY)) + SWATCH_INCHES
+        if x + needed > sheet.figure.get_figwidth() and x > NAMES_INCHES:
+            sheet.down(LINE_INCHES)
+            x = NAMES_INCHES
+        sheet.swatch(x, colour)
+        sheet.write(x + 0.18, name, 7, 7 * LETTER_SHARE * LONGEST_KEY)
+        x += needed

@@ -5,18 +5,24 @@ Columns nobody filled are left out and named; a dash that has a reason in the ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from math import nan
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from mtlbench.report.frame import RunView, estimate, is_ok, numeric, plain, swept, text
+from mtlbench.report.frame import HIGH, LOW, Estimate, RunView, brief, is_ok, numeric, swept, text
 from mtlbench.report.groups import Group, Metric
 from mtlbench.report.quantities import join, macs_unit, plus_minus, with_interval
 
 METRIC_PRIORITY = 3
+LONGEST_REASON = 400
+BASELINES = {"single_task": "single-task networks", "static_mtl": "static multi-task network"}
+RATIO = "latency_vs_"
+NUMBER = re.compile(r"-$|[-+±]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?(?![\w.-])")
 
 __all__ = ["METRIC_PRIORITY", "Entry", "Header", "Row", "Table", "all_columns", "compact"]
 
@@ -67,8 +73,9 @@ class Table:
     Attributes:
         caption: what the rows share.
         headers: as many as each row has entries; the first two name the row.
-        notes: footnotes in the order of their numbers.
+        notes: footnotes in the order of their numbers, numbered row by row.
         absent: sentences about columns that were left out, because no finished cell fills them.
+        marked: the column in which a page marks the variant.
     """
 
     caption: str
@@ -76,49 +83,57 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     absent: tuple[str, ...]
+    marked: int = 0
+
+    def is_words(self, index: int) -> bool:
+        """Whether a column holds words, not numbers."""
+        shown = [row.entries[index].text for row in self.rows]
+        return index == 0 or not all(NUMBER.match(words) for words in shown if words)
 
 
-@dataclass
-class _Notes:
-    """Numbers footnotes: equal sentences share a number."""
+class _Drawn(NamedTuple):
+    """One entry before footnotes have numbers: the sentence itself stands in place of its number."""
 
-    sentences: list[str] = field(default_factory=list)
-
-    def number(self, sentence: str) -> int:
-        if not sentence:
-            return 0
-        if sentence not in self.sentences:
-            self.sentences.append(sentence)
-        return self.sentences.index(sentence) + 1
+    text: str
+    short: str
+    sentence: str
 
 
-Draw = Callable[[dict[Hashable, Any], _Notes], Entry]
+Draw = Callable[[pd.DataFrame], list[_Drawn]]
 
 
 class _Column(NamedTuple):
-    """A column, how to draw one entry of it, and the table's column it is about; empty if always shown."""
+    """A column, how to draw its entries, and the table's column it is about; empty if always shown."""
 
     header: Header
     draw: Draw
     about: str
 
 
-def compact(group: Group) -> Table:
-    """The table of one group: one row per cell, whatever its status."""
+def compact(group: Group, most: int | None = None) -> Table:
+    """The table of one group: one row per cell, whatever its status.
+
+    Args:
+        group: what it is about.
+        most: rows to draw; the table says how many it leaves out. None for all.
+    """
+    cells = group.cells
+    top = cells if most is None else cells.head(most)
     columns = _columns(group)
-    shown = [column for column in columns if not column.about or _filled(group.cells, column.about)]
-    notes = _Notes()
-    rows = tuple(_row(row.to_dict(), shown, notes) for _, row in group.cells.iterrows())
-    measured = [column for column in columns if column.header.unit]
-    absent = _why_empty(group.cells, [column for column in measured if column not in shown])
-    headers = tuple(column.header for column in shown)
-    return Table(group.label, headers, rows, tuple(notes.sentences), tuple(absent))
-
-
-def _row(row: dict[Hashable, Any], columns: list[_Column], notes: _Notes) -> Row:
-    return Row(
-        plain(row.get("variant")), _finished(row), tuple(column.draw(row, notes) for column in columns)
+    shown = [column for column in columns if not column.about or _filled(cells, column.about)]
+    measured = [column for column in columns if column.header.unit and not column.about.startswith(RATIO)]
+    absent = _why_empty(cells, [column for column in measured if column not in shown])
+    if len(top) < len(cells):
+        absent.append(f"{len(cells) - len(top):,} more cells are in table.csv and table.parquet.")
+    drawn = list(zip(*(column.draw(top) for column in shown), strict=True))
+    sentences = list(dict.fromkeys(entry.sentence for row in drawn for entry in row if entry.sentence))
+    number = {"": 0, **{sentence: place for place, sentence in enumerate(sentences, 1)}}
+    rows = tuple(
+        Row(variant, ok, tuple(Entry(entry.text, number[entry.sentence], entry.short) for entry in row))
+        for variant, ok, row in zip(text(top, "variant"), is_ok(top), drawn, strict=True)
     )
+    headers = tuple(column.header for column in shown)
+    return Table(group.label, headers, rows, tuple(sentences), tuple(absent))
 
 
 def _filled(cells: pd.DataFrame, column: str) -> bool:
@@ -128,10 +143,11 @@ def _filled(cells: pd.DataFrame, column: str) -> bool:
 def _why_empty(cells: pd.DataFrame, columns: list[_Column]) -> list[str]:
     """A sentence for each reason why columns are empty, and one for those without."""
     titles: dict[str, list[str]] = {}
+    done = cells[is_ok(cells)]
     for column in columns:
-        reasons = {said for name in _reasons(column.about) for said in text(cells[is_ok(cells)], name)} - {""}
+        reasons = set(_reason(done, column.about)) - {""}
         for reason in sorted(reasons) or [""]:
-            titles.setdefault(_sentence(reason), []).append(column.header.title)
+            titles.setdefault(reason, []).append(column.header.title)
     return [
         f"No {join(names, 20, 'or')}: {reason or 'no cell has a value.'}" for reason, names in titles.items()
     ]
@@ -146,20 +162,30 @@ def _columns(group: Group) -> list[_Column]:
         "realised", "% of saving", "Share of the saving promised in MACs that arrives as time.", 2
     )
     seed = 0 if text(group.cells, "seed").nunique() > 1 else 7
+    status = _Column(Header("status", "", "Whether the cell finished, and its role.", 0), _status, "")
     return [
-        _Column(Header("variant", "", "The way of running the tasks.", 0), _plain("variant"), ""),
+        _Column(Header("variant", "", "The way of running the tasks.", 0), _words("way"), ""),
         _point(group),
-        _Column(Header("seed", "", "Seed of training and of random choices.", seed), _plain("seed"), "seed"),
+        _Column(Header("seed", "", "Seed of training and of random choices.", seed), _words("seed"), "seed"),
+        *([] if is_ok(group.cells).all() else [status]),
         _measured("delta_m", Header("delta-m", "% ↑", "Mean relative gain over single-task networks.", 1)),
         _measured("latency_ms", latency),
+        *(_beside(baseline, name) for baseline, name in BASELINES.items()),
         _measured("macs_executed", executed, unit.factor),
         _measured("macs_nominal", nominal, unit.factor),
         _measured("realisation", realised, 100.0),
         _measured("memory_peak_mib", Header("memory", "MiB", "Peak memory of the worker.", 6)),
         _measured("energy_mj", Header("energy", "mJ", "Metered energy per image.", 5)),
-        _Column(Header("status", "", "Whether the cell finished, and its role.", 0), _status, ""),
         *(_metric(metric) for metric in group.metrics),
     ]
+
+
+def _beside(baseline: str, name: str) -> _Column:
+    """Latency beside that of a dense baseline, from launches that ran in turn."""
+    hint = (
+        f"Latency in per cent of the {name} of the same seed: the median over pairs of launches side by side."
+    )
+    return _measured(RATIO + baseline, Header(f"vs {baseline}", "% time ↓", hint, 4), 100.0)
 
 
 def _point(group: Group) -> _Column:
@@ -167,13 +193,16 @@ def _point(group: Group) -> _Column:
     names = swept(group.cells)
     if len(names) == 1:
         return _Column(
-            Header(names[0].removeprefix("axis."), "", "Axis point.", 0), _plain(names[0]), names[0]
+            Header(names[0].removeprefix("axis."), "", "Axis point.", 0), _words(names[0]), names[0]
         )
-    return _Column(Header("point", "", "Axis point.", 0), _plain("axis_text"), "axis_text")
+    return _Column(Header("point", "", "Axis point.", 0), _words("axis_text"), "axis_text")
 
 
-def _plain(column: str) -> Draw:
-    return lambda row, _: Entry(plain(row.get(column)), 0, plain(row.get(column)))
+def _words(column: str) -> Draw:
+    def draw(cells: pd.DataFrame) -> list[_Drawn]:
+        return [_Drawn(words, words, "") for words in map(brief, text(cells, column))]
+
+    return draw
 
 
 def _metric(metric: Metric) -> _Column:
@@ -192,45 +221,54 @@ def _measured(column: str, header: Header, factor: float = 1.0) -> _Column:
     return _Column(header, _draw_measured(column, factor), column)
 
 
-def _reasons(column: str) -> tuple[str, str]:
-    """Columns that may say why `column` is empty; a unit is not in their names (`energy_reason`)."""
-    return f"{column}_reason", f"{column.rpartition('_')[0]}_reason"
+def _reason(cells: pd.DataFrame, column: str) -> pd.Series[str]:
+    """Why `column` is empty, as sentences; a unit is not in the names of reasons (`energy_reason`)."""
+    own, bare = text(cells, f"{column}_reason"), text(cells, f"{column.rpartition('_')[0]}_reason")
+    return own.where(own != "", bare).map(_sentence)
 
 
 def _draw_measured(column: str, factor: float) -> Draw:
-    """Draw a value with its interval; a dash takes its reason from the columns that `_reasons` names."""
+    """Draw values with their intervals; a dash takes its reason from the columns that `_reason` reads."""
     bare = column.startswith("metric.")
 
-    def draw(row: dict[Hashable, Any], notes: _Notes) -> Entry:
-        value = estimate(row, column)
-        if value.known:
-            short = with_interval(value._replace(low=nan), factor) if bare else plus_minus(value, factor)
-            return Entry(with_interval(value, factor), 0, short)
-        reason = next(filter(None, (plain(row.get(name)) for name in _reasons(column))), "")
-        return Entry("-", notes.number(_sentence(reason)) if _finished(row) else 0, "-")
+    def draw(cells: pd.DataFrame) -> list[_Drawn]:
+        values = list(zip(*(numeric(cells, column + end) for end in ("", LOW, HIGH)), strict=True))
+        missing = np.array([not isfinite(value) for value, *_ in values])
+        reasons = np.full(len(cells), "", dtype=object)
+        if missing.any():
+            reasons[missing] = _reason(cells[missing], column).where(is_ok(cells[missing]), "")
+        return [
+            _number(Estimate(*value), factor, bare) if isfinite(value[0]) else _Drawn("-", "-", reason)
+            for value, reason in zip(values, reasons, strict=True)
+        ]
 
     return draw
 
 
-def _status(row: dict[Hashable, Any], notes: _Notes) -> Entry:
-    status, role = plain(row.get("status")) or "ok", plain(row.get("role"))
-    shown = status if role in ("", "requested") else f"{status}, {role}"
-    number = 0 if _finished(row) else notes.number(_sentence(plain(row.get("reason"))))
-    return Entry(shown, number, status)
+def _number(value: Estimate, factor: float, bare: bool) -> _Drawn:
+    short = with_interval(value._replace(low=nan), factor) if bare else plus_minus(value, factor)
+    return _Drawn(with_interval(value, factor), short, "")
 
 
-def _finished(row: dict[Hashable, Any]) -> bool:
-    return plain(row.get("status")) in ("", "ok")
+def _status(cells: pd.DataFrame) -> list[_Drawn]:
+    status = text(cells, "status").replace("", "ok")
+    role = text(cells, "role").replace("requested", "")
+    shown = status + (", " + role).where(role != "", "")
+    why = text(cells, "reason").map(_sentence).where(~is_ok(cells), "")
+    return [_Drawn(*entry) for entry in zip(shown, status, why, strict=True)]
 
 
 def _sentence(reason: str) -> str:
-    reason = " ".join(reason.split())
-    return reason if not reason or reason.endswith((".", "!", "?")) else f"{reason}."
+    reason = brief(reason, LONGEST_REASON)
+    return reason if not reason or reason.endswith((".", "!", "?", "…")) else f"{reason}."
 
 
 def all_columns(view: RunView) -> tuple[list[str], list[list[str]], list[str]]:
-    """Every column that holds anything, with every row as text, and the names of the empty columns."""
-    filled = [str(name) for name in view.table.columns if bool((text(view.table, str(name)) != "").any())]
-    columns = [text(view.table, name) for name in filled]
-    rows = [list(values) for values in zip(*columns, strict=True)]
-    return filled, rows, [str(name) for name in view.table.columns if str(name) not in filled]
+    """Every column that holds anything, with every row as text on one line, and the names of the empty columns."""
+    shown = {
+        str(name): text(view.table, name).map(lambda words: brief(words, LONGEST_REASON))
+        for name in view.table.columns
+    }
+    filled = {name: column for name, column in shown.items() if bool((column != "").any())}
+    rows = [list(values) for values in zip(*filled.values(), strict=True)]
+    return list(filled), rows, [name for name in shown if name not in filled]

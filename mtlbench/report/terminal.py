@@ -17,52 +17,70 @@ from mtlbench.report.tables import METRIC_PRIORITY, Entry, Header, Table, compac
 
 __all__ = ["print_table"]
 
+LEAST_NEEDED = 4
+MOST_GROUPS = 12
+MOST_ROWS = 80
+
 
 def print_table(view: RunView, console: Console) -> None:
     """Print each group of cells: its answer, its table, footnotes, and what the width left no room for.
 
-    A table too wide for the console is first given short intervals, then split into costs and accuracies,
-    then loses its least needed columns, and says which.
+    A table too wide for the console is given short intervals, loses its least needed columns, which is said, and is
+    split: costs, then accuracies. A large run is cut short, which is said as well.
 
     Args:
         view: the run.
         console: where to.
     """
-    for group in groups(view):
-        table = compact(group)
+    every = groups(view)
+    for group in every[:MOST_GROUPS]:
+        table = compact(group, MOST_ROWS)
         console.print(_text(group.label, "bold"))
         console.print(_text(answer(group).sentence))
         console.print()
-        dropped = [index for part in _parts(table, console) for index in _print_part(table, part, console)]
+        parts, dropped = _parts(table, console)
+        for part in parts:
+            _print_part(table, part, console)
         for sentence in _under(table, dropped):
             console.print(_text(sentence, "dim"))
         console.print()
+    if len(every) > MOST_GROUPS:
+        console.print(
+            _text(f"{len(every) - MOST_GROUPS} more settings are in the report and its table.csv.", "dim")
+        )
 
 
-def _parts(table: Table, console: Console) -> list[list[int]]:
-    """Columns of each table to print: one table where it fits, else costs, then the tasks' metrics."""
+def _parts(table: Table, console: Console) -> tuple[list[list[int]], list[int]]:
+    """Columns of each table to print, and those that are left out.
+
+    One table where everything fits; else costs, then the tasks' metrics, over as many tables as it takes.
+    """
     every = list(range(len(table.headers)))
-    metrics = [index for index in every if table.headers[index].priority == METRIC_PRIORITY]
-    if not metrics or any(
-        _width(_drawn(table, every, short), console) <= console.width for short in (False, True)
-    ):
-        return [every]
-    names = [index for index in every if index < 2 or table.headers[index].title == "seed"]
-    return [[index for index in every if index not in metrics], [*names, *metrics]]
+    if any(_width(_drawn(table, every, short), console) <= console.width for short in (False, True)):
+        return [every], []
+    kinds = [table.headers[index] for index in every]
+    metrics = [index for index in every if kinds[index].priority == METRIC_PRIORITY]
+    dropped = [index for index in every if kinds[index].priority > LEAST_NEEDED]
+    names = [index for index in every if index < 2 or (kinds[index].title == "seed" and index not in dropped)]
+    costs = [index for index in every if index not in (*names, *metrics, *dropped)]
+    return [*_packed(table, names, costs, console), *_packed(table, names, metrics, console)], dropped
 
 
-def _print_part(table: Table, columns: list[int], console: Console) -> list[int]:
-    """Print some columns, return those there was no room for."""
-    kept = list(columns)
-    short = _width(_drawn(table, kept, False), console) > console.width
-    while _width(_drawn(table, kept, short), console) > console.width:
-        droppable = [index for index in kept if table.headers[index].priority]
-        if not droppable:
-            break
-        kept.remove(max(droppable, key=lambda index: (table.headers[index].priority, index)))
-    console.print(_drawn(table, kept, short))
+def _packed(table: Table, names: list[int], columns: list[int], console: Console) -> list[list[int]]:
+    """The columns behind the names, a new table wherever one is full; a table has at least one column."""
+    parts: list[list[int]] = []
+    for index in columns:
+        if parts and _width(_drawn(table, [*parts[-1], index], True), console) <= console.width:
+            parts[-1].append(index)
+        else:
+            parts.append([*names, index])
+    return parts
+
+
+def _print_part(table: Table, columns: list[int], console: Console) -> None:
+    short = _width(_drawn(table, columns, False), console) > console.width
+    console.print(_drawn(table, columns, short))
     console.print()
-    return [index for index in columns if index not in kept]
 
 
 def _width(drawn: RichTable, console: Console) -> int:
@@ -80,9 +98,10 @@ def _drawn(table: Table, columns: Sequence[int], short: bool) -> RichTable:
     previous = ""
     for row in table.rows:
         shown = [_entry(row.entries[index], short) for index in columns]
-        if row.variant == previous:
+        name = row.entries[0].text
+        if name == previous:
             shown[0] = Text("")
-        previous = row.variant
+        previous = name
         drawn.add_row(*shown, style="" if row.ok else "dim")
     return drawn
 

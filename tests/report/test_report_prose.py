@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mtlbench.report.frame import RunView
 from mtlbench.report.gaps import gaps, warned
 from mtlbench.report.groups import groups
-from mtlbench.report.prose import _settled, answer, costs
+from mtlbench.report.prose import answer, costs, front, settled
 
 
 def tiny(**columns: list[Any]) -> RunView:
@@ -116,11 +116,13 @@ def test_a_settled_place_on_the_front_holds_at_every_corner_of_the_intervals(
     group = groups(view)[0]
     (cost,) = costs(group)
     corners = [list(product((b[0] - b[1], b[0] + b[1]), (b[2] - b[3], b[2] + b[3]))) for b in boxes]
-    for index, row in group.points.iterrows():
-        now = on_front([(b[0], b[2]) for b in boxes], int(str(index)))
-        if _settled(row, now, group.points, cost):
-            strict = {on_front(list(world), int(str(index))) for world in product(*corners)}
-            assert strict == {now}
+    now = front(group.points["latency_ms"], group.points["delta_m"])
+    sure = settled(group.points, cost, now)
+    for index in range(len(boxes)):
+        assert now[index] == on_front([(b[0], b[2]) for b in boxes], index)
+        if sure[index]:
+            strict = {on_front(list(world), index) for world in product(*corners)}
+            assert strict == {now[index]}
 
 
 def test_gaps_name_each_reason_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fake_run import HOSTILE, fake_view, full_table, hostile, random_weights
 from rich.console import Console
 
+from mtlbench.report.analysis import analysis
 from mtlbench.report.groups import groups
 from mtlbench.report.markdown import to_markdown
 from mtlbench.report.tables import all_columns, compact
@@ -93,7 +94,7 @@ def test_terminal_text_is_neither_markup_nor_escape_sequence(tmp_path: Path) -> 
 
 
 def test_markdown_rows_have_as_many_fields_as_the_head(tmp_path: Path) -> None:
-    written = to_markdown([fake_view(tmp_path, hostile(full_table()))])
+    written = to_markdown([analysis(fake_view(tmp_path, hostile(full_table())))])
     lines = [line.replace(r"\|", "") for line in written.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     assert len(lines) == len(full_table()) + 2
