@@ -8,6 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+# Here and not in conftest.py, where a skip ends the whole session: test modules import this one first.
+pytest.importorskip("selenium", reason="the browser tests need selenium")
+
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 

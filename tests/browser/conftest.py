@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from browser import Browser
     from made_pages import Pages
 
-pytest.importorskip("selenium", reason="the browser tests need selenium")
-
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:

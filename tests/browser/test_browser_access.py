@@ -250,6 +250,8 @@ def test_all_words_stand_out_from_their_ground(browser: Browser, pages: Pages, n
 def test_faint_words_are_found(browser: Browser, pages: Pages) -> None:
     source = pages["one"].read_text(encoding="utf-8")
     copy = pages["one"].with_name("faint.html")
-    copy.write_text(source.replace("--muted: #5b646d", "--muted: #8b949d"), encoding="utf-8")
+    copy.write_text(
+        source.replace("</head>", "<style>:root { --muted: #8b949d; }</style></head>"), encoding="utf-8"
+    )
     browser.open(copy)
-    assert len(faint(browser)) > 3
+    assert faint(browser)

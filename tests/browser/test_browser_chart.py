@@ -157,13 +157,13 @@ def test_keys_read_every_mark_from_left_to_right(browser: Browser, pages: Pages)
 def test_wrong_embedded_data_is_found(browser: Browser, pages: Pages) -> None:
     source = pages["full"].read_text(encoding="utf-8")
     changed = re.sub(
-        r'("title":"latency","unit":"ms per call","better":-1,"value":\[)[\d.]+', r"\g<1>300.5", source
+        r'("title":"latency","unit":"ms per call","better":-1,"value":\[)[\d.]+', r"\g<1>300", source
     )
     assert changed != source
     copy = pages["full"].with_name("wrong_data.html")
     copy.write_text(changed, encoding="utf-8")
     browser.open(copy)
-    browser.run("document.querySelector('#canvas .mark[aria-label*=\"300.5\"]').focus()")
+    browser.run("document.querySelector('#canvas .mark[aria-label*=\": latency 300\"]').focus()")
     assert wrong_readout(browser, pages.table("full"))
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
-from made_pages import MADE, Pages, many_cells
-
-from mtlbench.report import build
+from made_pages import MADE, Pages, build_page, many_cells
+from test_browser_access import faint
 
 FIGURES = """
 const figures = [...document.querySelectorAll("figure")];
@@ -90,6 +89,17 @@ def test_on_paper_what_is_folded_is_open_and_no_control_is_left(
     assert browser.run("return document.querySelector('.explore .still').checkVisibility()")
 
 
+def test_paper_is_white_with_dark_words_whatever_theme_was_chosen(browser: Browser, pages: Pages) -> None:
+    browser.open(pages["full"])
+    browser.driver.find_element("id", "theme").click()
+    dark = browser.run("return getComputedStyle(document.body).backgroundColor")
+    browser.emulate("print", dark=True)
+    assert (
+        browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)" != dark
+    )
+    assert faint(browser) == []
+
+
 def test_on_screen_folds_are_found_closed(browser: Browser, pages: Pages) -> None:
     browser.open(pages["full"])
     assert len(browser.run(FOLDED)) > 5
@@ -128,11 +138,11 @@ def test_two_hundred_cells_weigh_under_five_megabytes_and_stay_usable(
 ) -> None:
     view = many_cells(tmp_path / "run")
     assert len(view.table) == 200
-    page = build([view], tmp_path / "report").index
+    page = build_page([view], tmp_path / "report")
     assert page.stat().st_size < 5e6
     browser.open(page)
     assert browser.complaints() == []
-    assert browser.run("return document.querySelectorAll('#canvas .mark').length") == 50
+    assert browser.run("return document.querySelectorAll('#canvas .mark').length") == 100
     # Sorting the dearest table answers within what a hand takes for at once, on a slow machine too.
     took = browser.run(
         "const head = document.querySelector('table.results thead button'); const start = performance.now();"

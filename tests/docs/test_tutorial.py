@@ -22,7 +22,8 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.slow
 def test_the_tutorial(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("rooms.yaml").write_text(blocks("yaml")[0])
+    # One launch instead of six: less certain numbers, the same steps.
+    Path("rooms.yaml").write_text(blocks("yaml")[0].replace("launches: 6", "launches: 1, requeue: 0"))
     for block in blocks("sh"):
         for line in block.splitlines():
             program, *arguments = shlex.split(line)

@@ -132,8 +132,8 @@ def test_the_csv_and_load_results_agree(finished):
 
 def test_training_comes_first_and_timing_last(finished):
     kinds = [kind for kind, _ in finished.observer.jobs]
-    assert kinds == sorted(kinds, key=["train", "evaluate", "time"].index)
-    assert finished.observer.counts == {"train": 3, "evaluate": 2, "time": 4}
+    assert kinds == sorted(kinds, key=["train", "evaluate", "profile", "time"].index)
+    assert finished.observer.counts == {"train": 3, "evaluate": 2, "profile": 2, "time": 4}
     assert len(finished.observer.epochs) == 3
 
 

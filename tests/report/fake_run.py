@@ -118,22 +118,6 @@ def full_table(tasks: tuple[str, ...] = TASKS, seeds: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def add_pictures(folder: Path, table: pd.DataFrame, tasks: tuple[str, ...] = TASKS, samples: int = 2) -> None:
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
-    y, x = np.mgrid[0:96, 0:128]
-    for number, cell_id in enumerate(table["cell_id"]):
-        arrays: dict[str, Any] = {}
-        for i in range(samples):
-            arrays[f"id.{i}"] = np.array(f"2008_00{i}")
-            arrays[f"image.{i}"] = np.stack([x + 40 * i, y * 2, (x + y) % 200], -1).astype(np.uint8)
-            for k, task in enumerate(tasks):
-                disc = (x - 40 - 8 * k) ** 2 + (y - 48) ** 2 < (26 + 6 * i) ** 2
-                label = np.where(disc[..., None], [40 * k + 50, 120, 220 - 30 * k], 25).astype(np.uint8)
-                arrays[f"label.{task}.{i}"] = label
-                arrays[f"prediction.{task}.{i}"] = np.roll(label, number + 1, 1)
-        np.savez_compressed(folder / "samples" / f"{cell_id}.pictures.npz", **arrays)
-
-
 def fake_view(folder: Path, table: pd.DataFrame | None = None, **changes: Any) -> RunView:
     table = full_table() if table is None else table
     run = {

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_run import fake_view, full_table, hostile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlbench.report.analysis import analysis
@@ -30,6 +30,7 @@ def test_no_special_character_survives_unescaped(words: str) -> None:
     assert "\n" not in latex(words)
 
 
+@settings(deadline=None)  # pandas renders a table for each example
 @given(st.text(alphabet="ab&%$#_{}"))
 def test_escapes_agree_with_those_of_pandas(words: str) -> None:
     theirs = (

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_run import fake_view, full_table, random_weights
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlbench.report.frame import RunView
@@ -103,6 +103,7 @@ def on_front(points: list[tuple[float, float]], index: int) -> bool:
     return not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points)
 
 
+@settings(deadline=None)  # a table is read for each example, and the machine may be busy
 @given(st.lists(box, min_size=2, max_size=4))
 def test_a_settled_place_on_the_front_holds_at_every_corner_of_the_intervals(
     boxes: list[tuple[int, ...]],
