@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from mtlbench.measure.warnings import DISTURBED
 from mtlbench.report.frame import RunView, brief, is_ok, numeric, text
 from mtlbench.report.groups import Group, groups
 from mtlbench.report.quantities import join
@@ -61,6 +62,11 @@ def gaps(view: RunView, every: list[Group] | None = None) -> list[str]:
             bare &= text(done, "variant") != "single_task"
         if bare.any():
             found.append(f"{title} has no interval in {_count(bare)}.")
+    disturbed = text(done, "warnings").map(lambda codes: not DISTURBED.isdisjoint(codes.split(";")))
+    if disturbed.any():
+        found.append(
+            f"Other work disturbed the timing of {_count(disturbed)}: their latencies may be too long."
+        )
     uncounted = ~text(done, "uncounted_ops").isin(["", "0"])
     if uncounted.any():
         found.append(f"Operators without a formula were left out of the MACs of {_count(uncounted)}.")

@@ -245,8 +245,11 @@ def _verdict(first: str, letter: str, pairs: Sequence[Mapping[str, Cell]]) -> st
     changed = sum(abs(a - b) > 1e-9 * a for a, b in counted)
     quality = [(estimate(rows[first], "delta_m"), estimate(rows[letter], "delta_m")) for rows in pairs]
     moved = sum(a.below(b) or b.below(a) for a, b in quality)
+    judged = sum(a.bounded and b.bounded for a, b in times)
+    unjudged = len(pairs) - judged
     said = [
-        f"Beyond both intervals {letter} is faster than {first} in {faster}, slower in {slower} of {len(pairs)} cells",
+        f"Beyond both intervals {letter} is faster than {first} in {faster}, slower in {slower} of {judged} cells"
+        + (f" ({unjudged} more have no intervals to judge by)" if unjudged else ""),
         f"delta-m differs so in {moved}",
         f"executed MACs differ in {changed} of {len(counted)}",
     ]

@@ -157,7 +157,7 @@ def _rerun_words(view: RunView) -> Iterator[str]:
     if datasets:
         yield (
             f"Where data lies is no part of a suite: for {join(map(brief, datasets), 6)}, set MTLBENCH_DATA to your "
-            "data folder, or the option root of the dataset. A dataset that is generated needs no place."
+            "data folder, or say it in the suite (docs/datasets.md). A dataset that is generated needs no place."
         )
     yield "With the weights still in the cache nothing is trained again; --fresh trains everything anew."
     if view.run.get("mtlbench_version"):

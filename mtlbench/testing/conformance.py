@@ -49,14 +49,18 @@ class Case:
 
     @classmethod
     def small(cls, variant: type[Variant], **options: Any) -> Case:
-        """A nano vision transformer with three tasks on two images of 32 x 48 pixels."""
+        """A nano vision transformer with three tasks on three images of 32 x 48 pixels: busy, faint and flat.
+
+        They differ in contrast by far, so that a variant that decides for each image has something to decide.
+        """
         problem = Problem(
             (32, 48),
             Named("vit", {"arch": "nano", "patch": 8}),
             Named("multiscale", {"width": 16}),
             (Named("semseg", {"classes": ["wall", "floor", "thing"]}), Named("depth"), Named("normals")),
         )
-        images = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+        images = torch.randn(3, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+        images *= torch.tensor([1.5, 0.4, 0.02]).view(3, 1, 1, 1)
         return cls(variant, problem, images, options)
 
     def build(self, point: Point | None = None) -> Variant:

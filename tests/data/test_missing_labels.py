@@ -237,6 +237,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.syspath_prepend(str(folder))
         patch.setenv("PYTHONPATH", str(folder))
         patch.setattr(registry, "_installed", None)  # what was installed is read once
+        patch.setattr(registry, "_targets", dict(registry._targets))  # and what was found is kept
         yield folder
 
 

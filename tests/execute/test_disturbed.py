@@ -31,7 +31,9 @@ def run_disturbed(tmp_path, monkeypatch):
             return result
 
         monkeypatch.setattr(WorkerPool, "run", worker)
-        text = SUITE.replace("training: {epochs: 1, batch: 8}", "training: random").replace(", requeue: 0", "")
+        text = SUITE.replace("training: {epochs: 1, batch: 8}", "training: random").replace(
+            ", requeue: 0", ""
+        )
         changes = [f"measure.{name}={value}" for name, value in settings.items()]
         observer = Recorder()
         result = mtlbench.run(
