@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -49,7 +49,7 @@ class EncoderOptions(Options):
     std: Row[tuple[_Positive, _Positive, _Positive]] | None = None
 
 
-class Encoder(nn.Module, Component):
+class Encoder(nn.Module, Component, ABC):
     """A backbone at one input size.
 
     A new encoder has random weights; `start` loads the published ones that its options name.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
-class Head(nn.Module, Component):
+class Head(nn.Module, Component, ABC):
     """A dense head over the feature maps of an encoder at one input size.
 
     Args:

@@ -180,3 +180,9 @@ def test_two_hundred_cells_fit_into_five_megabytes(tmp_path: Path) -> None:
     keep(tmp_path / "run", kept, size=(192, 256), noise=True)
     view = fake_view(tmp_path / "run", table, inputs=made_inputs(kept))
     assert len(page_source(view, tmp_path / "out").encode()) < 5_000_000
+
+
+def test_the_description_of_a_suite_is_shown_as_text(tmp_path):
+    view = fake_view(tmp_path, full_table(seeds=1), run={"suite": "s", "description": "Does <b>it</b> pay?"})
+    words = build([view], tmp_path / "out").index.read_text()
+    assert "Does &lt;b&gt;it&lt;/b&gt; pay?" in words
