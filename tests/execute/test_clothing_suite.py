@@ -11,7 +11,8 @@ from mtlbench.results.folder import RunFolder
 
 SMALL = [
     "tasks=[human_parts, edge]",
-    "measure={inputs: 2, launches: 1, max_seconds: 0.5, warmup_max_seconds: 0.2, crosscheck: false}",
+    "encoders=[{name: efficientnet_lite}]",
+    "measure={inputs: 2, launches: 1, max_seconds: 0.5, warmup_max_seconds: 0.2, crosscheck: false, requeue: 0}",
 ]
 
 
