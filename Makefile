@@ -14,7 +14,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # torch first: with it installed at its pin, nothing else can pull in another build.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -2,9 +2,11 @@
 
 Five ways of one network are launched block by block, each in a fresh process: twice as it is, and with 1, 3 and 10 %
 more time. Every trial takes some of the blocks and asks for the interval of the paired ratio. Printed: how often the
-interval holds the planted share, its half-width, and how often two identical ways are told apart.
+interval holds the planted share, its half-width, and how often two identical ways are told apart. With `--busy`
+other processes compute all the while: then the conclusions must be the same, or the launches marked as disturbed.
 
     python benchmarks/planted_costs.py --blocks 200 --threads 1
+    python benchmarks/planted_costs.py --blocks 20 --threads 2 --busy 1
 
 Launches are forked from a server that has imported torch and done nothing else, so one takes under a second; everything
 that a launch of a suite sets and reads back is set and read back here too.
@@ -17,6 +19,8 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +78,35 @@ def measure(blocks: int, threads: int) -> list[dict[str, dict[str, Any]]]:
     return done
 
 
+def spin() -> None:
+    """Compute until ended."""
+    while True:
+        pass
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Other processes that compute as long as the block runs."""
+    started = [
+        multiprocessing.get_context("spawn").Process(target=spin, daemon=True) for _ in range(processes)
+    ]
+    for process in started:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+
+
 def report(blocks: list[dict[str, dict[str, Any]]], k: int, trials: int) -> None:
     """Coverage, half-width and false differences over trials of k blocks drawn from all of them."""
     ms = {name: np.array([block[name]["ms"] for block in blocks]) for name in WAYS}
     disturbed = sum(bool(block[name]["warnings"]) for block in blocks for name in WAYS)
-    print(f"{len(blocks)} blocks, {np.median(ms['as it is']):.1f} ms a call, {disturbed} disturbed launches")
+    print(
+        f"{len(blocks)} blocks, {np.median(ms['as it is']):.1f} ms a call, "
+        f"{disturbed} of {len(blocks) * len(WAYS)} launches marked as disturbed"
+    )
     rng = np.random.default_rng(0)
     for name, share in list(WAYS.items())[1:]:
         ratios = ms[name] / ms["as it is"]
@@ -92,7 +120,8 @@ def report(blocks: list[dict[str, dict[str, Any]]], k: int, trials: int) -> None
             widths.append(100 * (interval.high - interval.low) / 2)
         print(
             f"{name:>9}: median ratio {np.median(ratios):.4f}, truth {1 + share:.2f}; k = {k}: interval holds it in "
-            f"{covered} of {trials}, half-width {np.mean(widths):.2f} points, told apart from 1 in {told_apart}"
+            f"{100 * covered / trials:.1f} % of trials, half-width {np.mean(widths):.2f} points, told apart from 1 "
+            f"in {100 * told_apart / trials:.1f} %"
         )
 
 
@@ -104,14 +133,16 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=200)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--launches", type=int, default=20, help="blocks of a trial (k)")
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--busy", type=int, default=0, help="processes that compute all the while")
     parser.add_argument("--json", type=Path, help="keep the launches here, or read them from here")
     arguments = parser.parse_args()
     if arguments.json is not None and arguments.json.exists():
         blocks = json.loads(arguments.json.read_text())
     else:
         begin = time.perf_counter()
-        blocks = measure(arguments.blocks, arguments.threads)
+        with busy(arguments.busy):
+            blocks = measure(arguments.blocks, arguments.threads)
         print(f"{(time.perf_counter() - begin) / len(blocks) / len(WAYS):.2f} s a launch")
         if arguments.json is not None:
             arguments.json.write_text(json.dumps(blocks))

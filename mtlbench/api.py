@@ -32,7 +32,7 @@ class RunResult:
     Args:
         folder: the run folder.
         table: one row per cell, as `load_results` gives it.
-        exit_code: 0, or 4 where cells failed.
+        exit_code: 0; 4 where cells failed, or none of those asked for could be run.
     """
 
     folder: Path
@@ -94,7 +94,8 @@ def run(
         _execute(folder, whole, prepared, fresh, observer)
         table = write_tables(folder)
     ran = table[table["cell_id"].isin(set(seen))]
-    return RunResult(folder.path, table, 4 if (ran["status"] == "failed").any() else 0)
+    runnable = any(cell.unsupported is None for cell in prepared.plan.requested())
+    return RunResult(folder.path, table, 4 if not runnable or (ran["status"] == "failed").any() else 0)
 
 
 def _planned(suite: str | Path, overrides: Sequence[str]) -> Plan:

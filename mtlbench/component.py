@@ -4,24 +4,48 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 __all__ = ["Component", "Options", "Row"]
 
 T = TypeVar("T")
 
 Row = Annotated[T, Field(strict=False)]
-"""A tuple that YAML writes as a list: `Row[tuple[int, int]]`. Its items are as strict as all options."""
+"""A tuple that YAML writes as a list, in a model that is not `Options`: `Row[tuple[int, int]]`."""
+
+
+def _loosen_sequences(schema: Any) -> None:
+    """Let every list and tuple of a schema take the other kind."""
+    if isinstance(schema, dict):
+        if schema.get("type") in ("list", "tuple"):  # a dict here is a field that is called type
+            schema.setdefault("strict", False)
+        for inner in schema.values():
+            _loosen_sequences(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            _loosen_sequences(inner)
 
 
 class Options(BaseModel):
     """Base of every options model: unknown keys are refused, types are not converted, values never change.
 
+    Lists and tuples stand for each other, because YAML and JSON know one of them only; their items are as strict as
+    all options. Defaults are checked like what is given.
+
     A field declared with `exclude=True` says *where* something is on this machine (a data root); it is not part of
     any specification, so that the same data elsewhere is the same cell.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _loosen_sequences(schema)
+        return schema
 
 
 class Component:

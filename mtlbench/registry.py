@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from mtlbench.errors import UnknownNameError, UsageError, did_you_mean
+from mtlbench.extensions import find_fault, note_extension, require_contract, told
 
 __all__ = ["Registry"]
 
@@ -37,8 +38,10 @@ class Registry(Generic[T]):
         """Register `target`, an object or a lazy `"module:attr"`, under `name`.
 
         Raises:
-            UsageError: `name` is taken by something else.
+            UsageError: `name` is taken by something else, or `target` does not keep its contract.
         """
+        if not isinstance(target, str):
+            self._vet(name, target)
         if name in self._targets and self._targets[name] != target:
             raise UsageError(f"{self.kind} {name!r} is registered twice", fix="Give one of them another name")
         self._targets[name] = target
@@ -60,7 +63,7 @@ class Registry(Generic[T]):
 
         Raises:
             UnknownNameError: no such name; the message says the nearest.
-            UsageError: the component cannot be imported.
+            UsageError: the component cannot be imported, or does not keep its contract.
         """
         if name not in self:
             raise UnknownNameError(f"unknown {self.kind} {name!r}", fix=did_you_mean(name, self.names()))
@@ -73,13 +76,23 @@ class Registry(Generic[T]):
 
     def _load(self, name: str, target: str) -> Any:
         module, _, attribute = target.partition(":")
+        note_extension(module)  # before its first line runs, and may raise
         try:
-            return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+            found = getattr(import_module(module), attribute)
+        except Exception as error:  # whatever another package's module does when it is imported
+            fault = find_fault(error)
+            at = f" at {fault.where}" if fault else ""
             raise UsageError(
-                f"{self.kind} {name!r} cannot be loaded from {target!r}: {error}",
-                fix="Install what it needs, or remove its registration",
+                f"{self.kind} {name!r} cannot be loaded from {target!r}: {told(error)}{at}",
+                fix="Correct it, install what it needs, or remove its registration",
             ) from error
+        self._vet(name, found)
+        return found
+
+    def _vet(self, name: str, found: Any) -> None:
+        """The contract of built-in components is kept by tests, that of others is checked here."""
+        if note_extension(getattr(found, "__module__", "")):
+            require_contract(self.kind, name, found)
 
     def _plugins(self) -> dict[str, str]:
         if self._installed is None:

@@ -88,8 +88,7 @@ def run(
     from mtlbench.cli.run import dry_run_command, run_command
 
     if dry_run:
-        dry_run_command(suite, out, overrides or [], only, fresh)
-        return
+        raise typer.Exit(dry_run_command(suite, out, overrides or [], only, fresh))
     raise typer.Exit(run_command(suite, out, overrides or [], only, fresh))
 
 
@@ -97,11 +96,14 @@ def run(
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     out: Annotated[Path | None, typer.Option("--out", help="Report folder; default reports/<suite>.")] = None,
+    formats: Annotated[
+        str, typer.Option("--formats", help="Files of the figures; none for a quick report.")
+    ] = "png,svg,pdf",
 ) -> None:
     """Write an HTML page, figures and tables from run folders."""
     from mtlbench.cli.report import report_command
 
-    report_command(runs, out)
+    report_command(runs, out, formats)
 
 
 @app.command()
@@ -164,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return _INTERRUPTED  # whoever read the output went away; a run has stopped at that point
     except Exception as error:  # the last resort: a bug must not look like a regression
-        return _internal_error(error)
+        return _unforeseen(error)
     # typer turns Ctrl-C into this code by itself.
     return _interrupted() if result == _INTERRUPTED else int(result or 0)
 
@@ -174,9 +176,16 @@ def _interrupted() -> int:
     return _INTERRUPTED
 
 
-def _internal_error(error: Exception) -> int:
+def _unforeseen(error: Exception) -> int:
+    """Code of an extension is named to its author; anything else is a bug of mtlbench."""
     import traceback
 
+    from mtlbench.extensions import extension_error
+
+    blamed = extension_error(error)
+    if blamed is not None:
+        sys.stderr.write(f"mtlbench: {blamed}\n")
+        return blamed.exit_code
     traceback.print_exception(error)
     sys.stderr.write("mtlbench: internal error; please report the lines above\n")
     return MtlbenchError.exit_code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +15,8 @@ from mtlbench.execute.ledger import LaunchLedger
 from mtlbench.execute.left import Left, what_is_left
 from mtlbench.execute.observer import JobKind
 from mtlbench.execute.prepare import Prepared
+from mtlbench.execute.starts import require_starts
+from mtlbench.measure.energy import select_meter
 from mtlbench.results.folder import RunFolder
 from mtlbench.training.artifact import Artifact
 from mtlbench.training.cache import ArtifactCache, StoredArtifact
@@ -21,18 +25,41 @@ __all__ = ["print_plan"]
 
 
 def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> None:
-    """Print the plan; nothing is run, and nothing is written."""
+    """Print the plan; nothing is run, and nothing is written.
+
+    Raises:
+        DataError: published weights that networks would start from are not there, or do not fit.
+    """
     cache = ArtifactCache()
     artifacts = prepared.wanted()
     stored = {a.key: found for a in artifacts if not fresh and (found := cache.find(a.key)) is not None}
     folder = RunFolder(out)
     ledger = LaunchLedger(folder, "", prepared, [] if fresh else folder.launches())
     left = what_is_left(prepared, ledger, stored)
+    require_starts(left)
     _print_cells(prepared, left, console)
     _print_groups(prepared, console)
     if artifacts:
         _print_artifacts([*artifacts, *left.trainings], stored, console)
     _print_left(left, estimate_seconds(left, prepared.plan.suite.suite.measure), console)
+    for line in _obstacles(prepared):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _obstacles(prepared: Prepared) -> Iterator[str]:
+    """What will be missing from the results, each in one line."""
+    refused = Counter(cell.unsupported for cell in prepared.plan.cells if cell.unsupported is not None)
+    yield from (f"problem: {problem}" for problem in prepared.problems if problem not in refused)
+    for refusal, count in refused.items():
+        word = "problem" if refusal in prepared.problems else "unsupported"
+        yield f"{word}: {count} {'cell' if count == 1 else 'cells'}: {refusal}"
+    meter = prepared.plan.suite.suite.measure.energy
+    for device in sorted({cell.hardware.device for cell in prepared.plan.cells if cell.unsupported is None}):
+        reason = select_meter(meter, device).unavailable()
+        if reason is not None:
+            yield f"no energy on {device}: {reason}"
+    if not any(cell.unsupported is None for cell in prepared.plan.requested()):
+        yield "nothing that is asked for can be measured here"
 
 
 def _print_left(left: Left, seconds: dict[JobKind, float] | None, console: Console) -> None:

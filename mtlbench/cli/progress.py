@@ -17,8 +17,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from mtlbench.execute.observer import JobKind, Observer
+from mtlbench.report.wrap import shortened
 
 __all__ = ["ProgressObserver"]
+
+_AGAIN = " (again, was disturbed)"
+_LABEL_FROM = len("failed evaluating :")
+_TITLE = 10
+_WIDE = 100
+_LEAST = 10
+"""Characters of what runs that are shown however narrow the terminal is."""
 
 _NAMES: dict[JobKind, str] = {
     "train": "training",
@@ -38,9 +46,10 @@ class ProgressObserver(Observer):
         self._pace = Pace()
         self._running: dict[str, str] = {}
         self._labels: dict[str, str] = {}
+        self._bar = 24 if console.width >= _WIDE else 12
         self._progress = Progress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=24),
+            TextColumn(f"{{task.description:<{_TITLE}}}"),
+            BarColumn(bar_width=self._bar),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
             console=console,
@@ -73,6 +82,9 @@ class ProgressObserver(Observer):
     def started(self, kind: JobKind, job: str, label: str) -> None:
         """Show what runs."""
         with self._lock:
+            if _first_launch(job) in self._labels:
+                label += _AGAIN
+                self._repeat(kind)
             self._pace.start(kind, job)
             self._labels[job] = self._running[job] = label
             self._draw(" · ".join(self._running.values()))
@@ -94,6 +106,7 @@ class ProgressObserver(Observer):
             if kind in self._bars:
                 self._progress.advance(self._bars[kind])
             if error is not None:
+                label = self._brief(label)
                 self._say(f"[red]failed[/red] {_NAMES[kind]} {escape(label)}: {escape(error)}")
             elif not self._console.is_terminal:
                 self._say(f"{_NAMES[kind]} {escape(label)}: {seconds:.1f} s{self._eta()}")
@@ -104,15 +117,30 @@ class ProgressObserver(Observer):
         with self._lock:
             self._say(escape(text))
 
+    def _repeat(self, kind: JobKind) -> None:
+        """One job more than was planned."""
+        self._pace.left[kind] = self._pace.left.get(kind, 0) + 1
+        if kind in self._bars:
+            bar = self._bars[kind]
+            self._progress.update(bar, total=(self._progress.tasks[bar].total or 0) + 1)
+
     def _say(self, text: str) -> None:
-        self._progress.console.print(text, highlight=False, soft_wrap=True)
+        # a terminal breaks lines anywhere, rich between words; elsewhere a line is a line
+        self._progress.console.print(text, highlight=False, soft_wrap=not self._console.is_terminal)
+
+    def _brief(self, label: str) -> str:
+        """A label that a terminal need not break."""
+        return shortened(label, self._console.width - _LABEL_FROM) if self._console.is_terminal else label
 
     def _draw(self, running: str) -> None:
         for task in self._bars.values():
             self._progress.update(task, note="")
         current = next((t for t in self._bars.values() if not self._progress.tasks[t].finished), None)
         if current is not None:
-            self._progress.update(current, note=escape(_shorten(running)) + self._eta())
+            eta = self._eta()
+            digits = max(len(str(task.total)) for task in self._progress.tasks)
+            room = self._console.width - _TITLE - self._bar - 2 * digits - len(eta) - len(" " * 3 + "/")
+            self._progress.update(current, note=escape(shortened(running, max(room, _LEAST))) + eta)
         self._progress.refresh()
 
     def _eta(self) -> str:
@@ -165,8 +193,9 @@ class Pace:
         return total or None
 
 
-def _shorten(text: str, width: int = 90) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _first_launch(job: str) -> str:
+    """The id of the launch that a job repeats; repeats are numbered (`LaunchLedger`)."""
+    return job.rpartition("-")[0]
 
 
 def _clock(seconds: float) -> str:

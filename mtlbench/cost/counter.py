@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 from torch import nn
 
 from mtlbench.cost.interrupts import HeldInterrupt
-from mtlbench.cost.recorder import Kind, Recorder, modes, pop_modes
+from mtlbench.cost.recorder import Kind, modes, pop_modes, recorder
 from mtlbench.measure.parts import PartTracker
 
 __all__ = ["UNCOUNTED_LIMIT", "CostCount", "DispatchCounter", "OperatorCount", "count_call"]
@@ -109,7 +109,7 @@ class DispatchCounter(AbstractContextManager["DispatchCounter"]):
 
     def __init__(self, parts: Mapping[str, nn.Module] | None = None) -> None:
         self._parts = PartTracker(parts or {})
-        self._recorder = Recorder(self._parts)
+        self._recorder = recorder(self._parts)
         self._named = bool(parts)
         self._open = ExitStack()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from time import perf_counter_ns
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
-import torch._dynamo  # torch keeps it out of dispatch modes, and imports it for that inside the first counted call
 from torch import Tensor
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor
@@ -21,7 +21,7 @@ from mtlbench.cost.operators import macs_formula
 from mtlbench.cost.zero_macs import zero_reason
 from mtlbench.measure.parts import PartTracker
 
-__all__ = ["Kind", "Recorder", "Tally", "modes", "pop_modes"]
+__all__ = ["Kind", "Recorder", "Tally", "modes", "pop_modes", "recorder"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
     """
 
     supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to hide from the compiler, torch imports it, which takes seconds; see `recorder`."""
+        return False
 
     def __init__(self, parts: PartTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the same
@@ -143,6 +148,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
             self.by_call[self._call or name] += macs
         else:
             tally.reason = zero or ("no closed form for these arguments" if formula else "no formula")
+
+
+class _HiddenRecorder(Recorder):  # type: ignore[no-untyped-call]  # the same
+    """Its own frames are never compiled."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return True
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return super().__torch_dispatch__(func, types, args, kwargs)
+
+
+def recorder(parts: PartTracker) -> Recorder:
+    """A recorder that hides from the compiler, where somebody has imported it."""
+    return (_HiddenRecorder if "torch._dynamo" in sys.modules else Recorder)(parts)
 
 
 def modes() -> int:

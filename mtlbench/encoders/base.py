@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -127,6 +128,24 @@ class Encoder(nn.Module, Component, ABC):
     def refuse_size(cls, size: tuple[int, int], options: dict[str, Any]) -> str | None:
         """Why this input size cannot be run, in one sentence; None where it can."""
         return None
+
+    @classmethod
+    def try_weights(
+        cls, size: tuple[int, int], options: Mapping[str, Any], places: Mapping[str, Any]
+    ) -> None:
+        """Start an encoder that is then thrown away, to learn before any work whether it can.
+
+        Args:
+            size: input (height, width) in pixels.
+            options: resolved; where they name no weights, nothing is done.
+            places: as `start` takes them.
+
+        Raises:
+            DataError: as `start` does.
+        """
+        if options.get("weights_sha256") is not None:
+            with torch.random.fork_rng(devices=[]):
+                cls(size, **options).start(places)
 
     def start(self, places: Mapping[str, Any]) -> Account | None:
         """Load the published weights that the options name.

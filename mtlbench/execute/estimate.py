@@ -12,6 +12,7 @@ from mtlbench.execute.jobs.cell import PROFILE_CALLS as _PROFILE_CALLS
 from mtlbench.execute.jobs.cell import open_dataset
 from mtlbench.execute.left import Left
 from mtlbench.execute.observer import JobKind
+from mtlbench.extensions import find_fault
 from mtlbench.measure.process import usable_cores
 from mtlbench.suite.plan import Cell
 from mtlbench.suite.schema import Measure
@@ -28,14 +29,17 @@ _COUNTING_FACTOR = 3.0
 
 
 def estimate_seconds(left: Left, measure: Measure) -> dict[JobKind, float] | None:
-    """Seconds by kind of work; None where a network cannot be built without memory, and so not be sized up."""
+    """Seconds by kind of work; None where a network cannot be built without memory, and so not be sized up.
+
+    Raises whatever the code of a variant or of its parts raises.
+    """
     cores = usable_cores()
     try:
         train = sum(_training_seconds(artifact) for artifact in left.trainings)
         evaluate = sum(_evaluation_seconds(cell) for cell in left.evaluations)
         profile = sum(_profile_seconds(cell, measure) for cell in left.profiles)
         time = sum(count * _launch_seconds(cell, measure) for cell, count in left.timings)
-    except (NotImplementedError, RuntimeError):  # what torch raises for values on the meta device
+    except _NoSizeError:
         return None
     return {
         "train": train / min(cores, max(len(left.trainings), 1)),
@@ -85,8 +89,19 @@ def _launch_seconds(cell: Cell, measure: Measure) -> float:
     return _LAUNCH_SECONDS + warm + timed
 
 
+class _NoSizeError(Exception):
+    """A network needs the values of its weights to be built."""
+
+
 def _macs(variant: variants.Variant, point: Mapping[str, int | float | str]) -> int:
     """Full compute per image, from shapes alone: no weight is allocated."""
-    with torch.device("meta"):
-        variant.build(point, 0, None)
-        return total_macs(variant.configure(point, device="meta").units())
+    try:
+        with torch.device("meta"):
+            variant.build(point, 0, None)
+            return total_macs(variant.configure(point, device="meta").units())
+    except (NotImplementedError, RuntimeError) as error:  # what torch raises for values on the meta device
+        if (
+            find_fault(error) is not None
+        ):  # or code of another package for reasons of its own, which is known here
+            variant.build(point, 0, None)
+        raise _NoSizeError from error

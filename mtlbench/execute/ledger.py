@@ -8,10 +8,10 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from mtlbench.execute.prepare import Prepared
-from mtlbench.execute.versions import result_versions, reuse_key
+from mtlbench.execute.versions import extension_origins, result_versions, reuse_key
 from mtlbench.measure.environment import capture, machine_id
 from mtlbench.results.folder import RunFolder
 from mtlbench.results.journal import SCHEMA_VERSION, Launch, append_launch
@@ -19,7 +19,7 @@ from mtlbench.suite.plan import Cell
 from mtlbench.suite.schema import Measure
 from mtlbench.training.cache import StoredArtifact
 
-__all__ = ["LaunchLedger"]
+__all__ = ["Failure", "LaunchLedger"]
 
 Weights = Sequence[StoredArtifact] | None
 """A cell's trained weights, or None where they are untrained."""
@@ -33,6 +33,22 @@ _SHAPING = {
         *("frame_rate_hz", "poisson_rate_hz", "poisson_seed", "arrival_seconds"),
     ),
 }
+
+
+class Failure(NamedTuple):
+    """Why a job gave no result.
+
+    Attributes:
+        reason: what is wrong, and what to do about it.
+        log: file inside the run folder with the worker's last words; None where no worker began.
+    """
+
+    reason: str
+    log: str | None
+
+    def as_result(self) -> dict[str, Any]:
+        """In the place of a worker's result."""
+        return {"error": self.reason, "log": self.log}
 
 
 class LaunchLedger:
@@ -107,10 +123,10 @@ class LaunchLedger:
         self._append(launch)
         return launch
 
-    def fail(self, cell: Cell, kind: str, reason: str) -> None:
+    def fail(self, cell: Cell, kind: str, failure: Failure) -> None:
         """Record that a launch could not even start, because its weights are not there."""
         identity = self._identity(cell, kind, 0, "failed") | {"launch_id": self._launch_id(cell, kind, 0)}
-        self._append(identity | _at(time.time()) | _flat({"error": reason}))
+        self._append(identity | _at(time.time()) | _flat(failure.as_result()))
 
     def _launch_id(self, cell: Cell, kind: str, block: int) -> str:
         """Unique among all launches of all machines; a repeat within a session is numbered."""
@@ -140,6 +156,7 @@ class LaunchLedger:
             "weights_hash": weights,
             "data_hash": self._prepared.data_hashes[cell.id],
             **{f"code_version.{name}": version for name, version in result_versions(cell).items()},
+            "extensions": extension_origins(cell),
             "reuse_key": self._key(cell, kind, weights),
         }
 
@@ -171,7 +188,7 @@ def _at(unix_s: float) -> dict[str, Any]:
 def _flat(result: dict[str, Any]) -> dict[str, Any]:
     """A worker's result as journal keys: `environment` spread out, an error as status and reason."""
     if "error" in result:
-        return {"status": "failed", "reason": result["error"]}
+        return {"status": "failed", "reason": result["error"], "log": result.get("log")}
     environment = result.pop("environment", {})
     spread = {f"environment.{name}": value for name, value in environment.items()}
     return {"status": "ok", "reason": None, **result, **spread}

@@ -12,6 +12,7 @@ from mtlbench.execute.jobs.cell import open_dataset
 from mtlbench.execute.versions import versioned
 from mtlbench.measure.process import usable_cores
 from mtlbench.suite.plan import Cell, Plan
+from mtlbench.suite.schema import Hardware
 from mtlbench.training.artifact import Artifact, Source, in_training_order
 
 __all__ = ["Prepared", "prepare_plan"]
@@ -25,11 +26,13 @@ class Prepared:
         plan: with what this machine cannot run marked as unsupported.
         data_hashes: by cell, the fingerprint of its data.
         artifacts: by cell, its trained weights in the order in which the variant takes them; none where untrained.
+        problems: what the suite asks of its data that they cannot give, one sentence each without a full stop.
     """
 
     plan: Plan
     data_hashes: Mapping[str, str]
     artifacts: Mapping[str, tuple[Artifact, ...]]
+    problems: tuple[str, ...] = ()
 
     def wanted(self) -> list[Artifact]:
         """Every artifact that a cell names, once."""
@@ -52,6 +55,7 @@ def prepare_plan(plan: Plan) -> Prepared:
     cells: list[Cell] = []
     hashes: dict[str, str] = {}
     artifacts: dict[str, tuple[Artifact, ...]] = {}
+    problems: dict[str, None] = {}
     for planned in plan.cells:
         if planned.unsupported is not None:
             cells.append(planned)
@@ -59,12 +63,14 @@ def prepare_plan(plan: Plan) -> Prepared:
         key = repr(planned.dataset)
         if key not in datasets:
             datasets[key] = open_dataset(planned.dataset, planned.dataset.places)
-        cell = replace(planned, unsupported=_refusal(planned, datasets[key]))
+        too_few = _too_few(planned, datasets[key])
+        problems |= dict.fromkeys(filter(None, [too_few, _too_few_for_intervals(planned, datasets[key])]))
+        cell = replace(planned, unsupported=_lacking(planned.hardware) or too_few)
         cells.append(cell)
         if cell.unsupported is None:
             hashes[cell.id] = datasets[key].fingerprint()
             artifacts[cell.id] = _artifacts(cell, hashes[cell.id])
-    prepared = Prepared(replace(plan, cells=tuple(cells)), hashes, artifacts)
+    prepared = Prepared(replace(plan, cells=tuple(cells)), hashes, artifacts, tuple(problems))
     _require_meter(prepared.plan)
     return prepared
 
@@ -77,18 +83,41 @@ def _artifacts(cell: Cell, data_hash: str) -> tuple[Artifact, ...]:
     return tuple(versioned(artifact) for artifact in variant.artifacts(cell.point, source))
 
 
-def _refusal(cell: Cell, dataset: Dataset) -> str | None:
-    """Why this machine, or the amount of data, cannot run a cell; None where they can."""
-    hardware = cell.hardware
+def _lacking(hardware: Hardware) -> str | None:
+    """Why this machine cannot run a cell; None where it can."""
     if hardware.device != "cpu" and not _has_cuda(hardware.device):
         return f"no device {hardware.device} on this machine"
     cores = usable_cores()
     if hardware.threads > cores:
         return f"{hardware.threads} threads on a machine with {cores} usable cores"
-    needed, there = cell.inputs * hardware.batch, dataset.length("test")
-    if needed > there:
-        return f"{cell.inputs} calls of {hardware.batch} images need {needed} test images, there are {there}"
     return None
+
+
+def _too_few(cell: Cell, dataset: Dataset) -> str | None:
+    """Why a cell's data is not enough for it; None where it is."""
+    batch = cell.hardware.batch
+    needed, there = cell.inputs * batch, dataset.length("test")
+    if needed > there:
+        return (
+            f"{cell.inputs} calls of {batch} images need {needed} test images, {_title(cell)} has {there}; lower "
+            "measure.inputs or hardware.batch, or use more test images"
+        )
+    if cell.training is not None and cell.training["batch"] > (there := dataset.length("train")):
+        return (
+            f"a training step takes {cell.training['batch']} images, {_title(cell)} has {there} for training; lower "
+            "training.batch, or use more training images"
+        )
+    return None
+
+
+def _too_few_for_intervals(cell: Cell, dataset: Dataset) -> str | None:
+    if cell.training is None or dataset.length("test") != 1:
+        return None
+    return f"{_title(cell)} has 1 test image, too few for intervals of quality; use more"
+
+
+def _title(cell: Cell) -> str:
+    return cell.labels.get("dataset", cell.dataset.name)
 
 
 def _has_cuda(device: str) -> bool:

@@ -20,9 +20,14 @@ Event = dict[str, Any]
 
 
 class WorkerFailedError(MtlbenchError):
-    """A worker ended without a result, or reported an error of its own."""
+    """A worker ended without a result, or reported an error of its own; `where` is its log, if it got that far."""
 
     exit_code = 4
+
+    @property
+    def reason(self) -> str:
+        """What is recorded: what is wrong, and what to do about it."""
+        return f"{self.what}. {self.fix}" if self.fix else self.what
 
 
 class RunStopped(Exception):  # noqa: N818  # not an error: the run was interrupted
@@ -155,7 +160,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def _failure(result: Mapping[str, Any] | None, code: int, log: Path) -> WorkerFailedError:
     if result is not None:
-        return WorkerFailedError(result["error"], fix=result.get("fix"))
+        return WorkerFailedError(result["error"], where=str(log), fix=result.get("fix"))
     lines = log.read_text(errors="replace").strip().splitlines()
     how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
     last = f": {lines[-1]}" if lines else ""

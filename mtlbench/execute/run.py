@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mtlbench.errors import MtlbenchError
 from mtlbench.execute.estimate import estimate_seconds
-from mtlbench.execute.ledger import LaunchLedger
+from mtlbench.execute.ledger import Failure, LaunchLedger
 from mtlbench.execute.left import what_is_left
 from mtlbench.execute.observer import JobKind, Observer
 from mtlbench.execute.prepare import Prepared
-from mtlbench.execute.process import WorkerPool
+from mtlbench.execute.process import WorkerFailedError, WorkerPool
 from mtlbench.execute.schedule import RepeatBudget, block_order
+from mtlbench.execute.starts import require_starts
 from mtlbench.locks import file_lock
 from mtlbench.measure.process import thread_environment, usable_cores
 from mtlbench.results.evidence import is_disturbed
@@ -59,7 +59,7 @@ class Executor:
         self._observer = observer
         self._pool = WorkerPool()
         self._stored: dict[str, StoredArtifact] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, Failure] = {}
 
     def execute(self, on_trained: Callable[[Mapping[str, Mapping[str, str]]], None] = lambda _: None) -> None:
         """Run every job that is left. A job that fails is recorded, and the sweep goes on.
@@ -67,11 +67,15 @@ class Executor:
         Args:
             on_trained: told, between training and the first launch, by cell and kind which launches count from now
                 on (see `LaunchLedger.current`).
+
+        Raises:
+            DataError: published weights that networks start from are not there, or do not fit; nothing has run.
         """
         try:
             for artifact in self._prepared.wanted():
                 self._find(artifact)
             left = what_is_left(self._prepared, self._ledger, self._stored)
+            require_starts(left)
             counts: dict[JobKind, int] = {
                 "train": len(left.trainings),
                 "evaluate": len(left.evaluations),
@@ -116,9 +120,9 @@ class Executor:
         """Train one artifact after its parents (submitted earlier, so they never wait for this one's thread)."""
         for parent in parents:
             parent.result()
-        failed = [parent.label for parent in artifact.parents.values() if parent.key in self._failed]
+        failed = [parent for parent in artifact.parents.values() if parent.key in self._failed]
         if failed:
-            self._failed[artifact.key] = f"its parent {failed[0]} failed"
+            self._failed[artifact.key] = self._failed[failed[0].key]
             return
         with self._cache.training(artifact.key, self._say_waiting, self._pool.check) as lock:
             if not self._find(artifact):
@@ -143,9 +147,11 @@ class Executor:
                 on_event=partial(self._observer.progressed, artifact.key),
                 inherited=(lock,),
             )
-        except MtlbenchError as failure:
-            error = failure.what
-            self._failed[artifact.key] = f"{artifact.label}: {error}"
+        except WorkerFailedError as failure:
+            error = failure.reason
+            self._failed[artifact.key] = Failure(
+                f"artifact failed: {artifact.label}: {error}", self._log_of(failure)
+            )
         self._observer.finished("train", artifact.key, error)
 
     # Evaluation -----------------------------------------------------------------------------------------------
@@ -157,7 +163,7 @@ class Executor:
                 self._failed[a.key] for a in self._prepared.artifacts[cell.id] if a.key in self._failed
             ]
             if failures:
-                self._ledger.fail(cell, "evaluate", "artifact failed: " + failures[0])
+                self._ledger.fail(cell, "evaluate", failures[0])
             elif not self._ledger.is_done(cell, "evaluate", 0, self._weights(cell)):
                 cells.append(cell)
         if not cells:
@@ -235,11 +241,16 @@ class Executor:
                 log=self._ledger.folder.logs / f"{job['launch_id']}.log",
                 inherited=() if lock is None else (lock,),
             )
-        except MtlbenchError as failure:
-            result = {"error": failure.what}
+        except WorkerFailedError as failure:
+            result = Failure(failure.reason, self._log_of(failure)).as_result()
         launch = self._ledger.record(job, cell, weights, started, result)
         self._observer.finished(kind, job["launch_id"], result.get("error"))
         return launch
+
+    def _log_of(self, failure: WorkerFailedError) -> str | None:
+        """Where the worker's last words are, inside the run folder."""
+        folder = self._ledger.folder.path
+        return None if failure.where is None else os.path.relpath(failure.where, folder)
 
     def _sharing_the_machine(self) -> Any:
         return file_lock(timing_lock_path(), shared=True, on_wait=self._say_waiting, check=self._pool.check)

@@ -7,12 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from mtlbench import data, encoders, heads, tasks, variants
+from mtlbench.extensions import origin
 from mtlbench.hashing import digest
+from mtlbench.registry import Registry
 from mtlbench.suite.plan import Cell
 from mtlbench.training.artifact import Artifact, Problem
 from mtlbench.training.protocol import TRAINING_VERSION
 
-__all__ = ["MEASURE_VERSION", "network_versions", "result_versions", "reuse_key", "versioned"]
+__all__ = [
+    "MEASURE_VERSION",
+    "extension_origins",
+    "network_versions",
+    "result_versions",
+    "reuse_key",
+    "versioned",
+]
 
 # Raise when counting, timing or evaluating the same cell would give other numbers.
 MEASURE_VERSION = 2
@@ -33,6 +42,20 @@ def result_versions(cell: Cell) -> dict[str, int]:
     """What shapes a result beside its weights."""
     variant = {f"variant:{cell.variant.name}": variants.registry.get(cell.variant.name).version}
     return network_versions(cell.dataset.name, cell.problem) | variant | {"measure": MEASURE_VERSION}
+
+
+def extension_origins(cell: Cell) -> dict[str, str]:
+    """By component of the cell that is not mtlbench's own, which code it is."""
+    problem = cell.problem
+    named: list[tuple[Registry[Any], str]] = [
+        (data.registry, cell.dataset.name),
+        (encoders.registry, problem.encoder.name),
+        (heads.registry, problem.head.name),
+        (variants.registry, cell.variant.name),
+        *((tasks.registry, name) for name in problem.task_names),
+    ]
+    origins = {f"{registry.kind}:{name}": origin(registry.get(name)) for registry, name in named}
+    return {name: code for name, code in origins.items() if code is not None}
 
 
 def versioned(artifact: Artifact) -> Artifact:

@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import Any, TextIO
 
 from mtlbench.errors import MtlbenchError
+from mtlbench.extensions import find_fault, told
 
-__all__ = ["main"]
+__all__ = ["Channel", "answer", "main"]
 
 _JOBS = {
     "train": "mtlbench.execute.jobs.train:train_job",
@@ -44,7 +45,11 @@ def main() -> int:
     _die_with_parent()
     channel = Channel(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
-    job = json.loads(sys.stdin.read())
+    return answer(json.loads(sys.stdin.read()), channel)
+
+
+def answer(job: dict[str, Any], channel: Channel) -> int:
+    """Do a job and send its result, or why there is none; the exit code."""
     module, _, name = _JOBS[job["kind"]].partition(":")
     try:
         result = getattr(import_module(module), name)(job, channel)
@@ -55,7 +60,9 @@ def main() -> int:
         return error.exit_code
     except Exception as error:  # whatever a third-party variant raises is this cell's failure
         traceback.print_exc()
-        channel.send("result", result={"error": f"{type(error).__name__}: {error}"})
+        fault = find_fault(error)
+        at = f" in {fault.who} ({fault.where})" if fault else ""
+        channel.send("result", result={"error": told(error) + at})
         return 4
     channel.send("result", result=result)
     return 0

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch.profiler import ProfilerActivity, profile
+
+# Not that of torch.profiler, which imports the compiler, and that takes a second.
+from torch.autograd.profiler import profile
 
 __all__ = ["peak_allocated_mib"]
 
@@ -33,13 +35,12 @@ def peak_allocated_mib(call: Callable[[T], object], x: T, device: str = "cpu") -
     """
     if device.startswith("cuda"):
         return _cuda_peak(call, x, device)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+    with profile(profile_memory=True) as profiler:
         result = call(x)
     del result
     held = peak = 0
-    assert profiler.profiler is not None  # noqa: S101  # it has just run
-    assert profiler.profiler.kineto_results is not None  # noqa: S101  # the same
-    for event in profiler.profiler.kineto_results.events():
+    assert profiler.kineto_results is not None  # noqa: S101  # it has just run
+    for event in profiler.kineto_results.events():
         if event.name() == "[memory]":
             held += event.nbytes()
             peak = max(peak, held)

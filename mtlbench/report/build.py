@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtlbench.errors import UsageError
+from mtlbench.report.formats import FORMATS
 from mtlbench.report.frame import RunView
 
 __all__ = ["ReportFiles", "build"]
@@ -13,7 +15,7 @@ __all__ = ["ReportFiles", "build"]
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where everything lies; figures are listed as PNG, each has an SVG and a PDF beside it."""
+    """Where everything lies; a figure is listed in its first format, the others are beside it."""
 
     index: Path
     csv: Path
@@ -23,7 +25,13 @@ class ReportFiles:
     figures: tuple[Path, ...]
 
 
-def build(run_views: list[RunView], out: Path) -> ReportFiles:
+def build(
+    run_views: list[RunView],
+    out: Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+    said: Callable[[str, str], None] = lambda *_: None,
+) -> ReportFiles:
     """Write the report of one or several runs.
 
     Runs are shown one after the other, and cells that several of them have side by side.
@@ -31,6 +39,8 @@ def build(run_views: list[RunView], out: Path) -> ReportFiles:
     Args:
         run_views: at least one run.
         out: the folder to write to, made where needed. Page, tables and all figures in it are replaced.
+        formats: of the figures' files; with none, figures are only in the page.
+        said: is told the step (`reading`, `drawing`, `writing`) and of what, since a large report takes a minute.
 
     Raises:
         UsageError: there is no run to report.
@@ -43,15 +53,17 @@ def build(run_views: list[RunView], out: Path) -> ReportFiles:
     from mtlbench.report.markdown import to_markdown
     from mtlbench.report.pages import page_of
     from mtlbench.report.store import FigureStore
-    from mtlbench.report.svg import FORMATS
 
     figures = out / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     for suffix in FORMATS:
         for old in figures.glob(f"*{suffix}"):
             old.unlink()
-    runs = [analysis(view) for view in run_views]
-    store = FigureStore(figures)
+    runs = []
+    for view in run_views:
+        said("reading", str(view.folder))
+        runs.append(analysis(view))
+    store = FigureStore(figures, formats, said=said)
     shown = page_of(runs, store)
     written = ReportFiles(
         index=out / "index.html",
@@ -61,8 +73,9 @@ def build(run_views: list[RunView], out: Path) -> ReportFiles:
         parquet=out / "table.parquet",
         figures=tuple(store.files),
     )
+    said("writing", str(out))
     extra = [shown.comparison.table] if shown.comparison else []
-    written.index.write_text(page(shown), encoding="utf-8")
+    written.index.write_text(page(shown, formats), encoding="utf-8")
     written.markdown.write_text(to_markdown(runs, extra), encoding="utf-8")
     written.latex.write_text(
         to_latex([*extra, *(table for run in runs for table in run.tables)]), encoding="utf-8"

@@ -96,12 +96,13 @@ MACS = ("executed", "nominal", "reference", "claimed", "policy")
 
 def finished(places: Sequence[Place]) -> pd.DataFrame:
     """All finished cells with what the chart may need of them, and the number of their place as `group`."""
-    parts = []
-    for number, place in enumerate(places):
-        cells = place.group.cells
-        kept = [name for name in cells.columns if str(name).startswith(READ)]
-        parts.append(cells.loc[is_ok(cells), kept].assign(group=number))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["group"])
+    if not places:
+        return pd.DataFrame(columns=["group"])
+    every = [place.group.cells for place in places]
+    cells = pd.concat(every, ignore_index=True)
+    number = np.repeat(np.arange(len(every)), [len(part) for part in every])
+    kept = [name for name in cells if str(name).startswith(READ)]
+    return cells[kept].assign(group=number)[is_ok(cells)].reset_index(drop=True)
 
 
 def quantities(cells: pd.DataFrame, places: Sequence[Place]) -> list[Quantity]:

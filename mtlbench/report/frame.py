@@ -116,11 +116,13 @@ def text(frame: pd.DataFrame, column: str) -> pd.Series[str]:
     """A column as strings; empty where it is missing."""
     if column not in frame:
         return pd.Series("", index=frame.index, dtype=object)
-    return frame[column].map(plain).astype(object)
+    return pd.Series(list(map(plain, frame[column].tolist())), index=frame.index, dtype=object)
 
 
 def plain(value: Any) -> str:
     """One value as people write it: no NaN, no trailing zeros."""
+    if type(value) is str:  # nearly all are
+        return value
     if value is None or (not isinstance(value, list | tuple | dict) and pd.isna(value)):
         return ""
     if isinstance(value, float | np.floating):

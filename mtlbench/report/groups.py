@@ -50,7 +50,8 @@ class Group:
         label: what they share, for people.
         slug: the same as part of a file name.
         cells: rows of the table, all statuses. Added are the name of their way (`label`, made of `way` and
-            `axis_text`; in figures `short_label` and `point`) and, in shares of the reference network,
+            `axis_text`; `called` where it does not matter for which tasks it was trained; in figures
+            `short_label` and `point`) and, in shares of the reference network,
             `share.claimed`, `share.nominal`, `share.executed` and `share.latency`.
         points: one row per way over its seeds, only cells that are ok.
         metrics: the primary metric of each task.
@@ -78,7 +79,7 @@ def groups(view: RunView) -> list[Group]:
     """Split a run into what may be compared, in the order of the table."""
     if view.table.empty:
         return []
-    cells, axis = _named(view.table.reset_index(drop=True).infer_objects())
+    cells, axis = _named(_side_by_side(view.table.reset_index(drop=True).infer_objects()))
     keys = [text(cells, name) for name in SETTING]
     one_machine = keys[-1].nunique() <= 1
     shares = _shares(cells)
@@ -86,30 +87,58 @@ def groups(view: RunView) -> list[Group]:
         [shares, pd.DataFrame({"group": cells.groupby(keys, sort=False).ngroup()})], axis="columns"
     )
     cells = _ordered(pd.concat([cells.drop(columns=added.columns, errors="ignore"), added], axis="columns"))
-    points = dict(list(_points(cells, view.seeds).groupby("group")))
+    points = _points(cells, view.seeds)
+    pooled = points["pooled"].groupby(points["group"]).all()
+    by_number = _split(points, drop=["group", "pooled"])
+    none = pd.DataFrame(columns=[*cells.columns.drop("group"), "cells_folded"])
     return [
-        _group(view, int(str(number)), part.drop(columns="group"), points.get(number), axis, one_machine)
-        for number, part in cells.groupby("group")
+        _group(
+            view,
+            number,
+            part,
+            by_number.get(number, none).reset_index(drop=True),
+            axis,
+            one_machine=one_machine,
+            pooled=bool(pooled.get(number, False)),
+        )
+        for number, part in _split(cells, drop=["group"]).items()
     ]
 
 
+def _side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same columns as few numpy arrays: a table of a thousand groups is split a thousand times, array by array."""
+    words = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)]
+    return frame.astype(dict.fromkeys(words, object)).copy()
+
+
+def _split(frame: pd.DataFrame, drop: list[str]) -> dict[int, pd.DataFrame]:
+    """Rows by their `group`, in its order, without the columns to drop."""
+    number = frame["group"].to_numpy()
+    return {int(str(key)): part for key, part in _side_by_side(frame.drop(columns=drop)).groupby(number)}
+
+
 def _group(
-    view: RunView, number: int, cells: pd.DataFrame, points: pd.DataFrame | None, axis: str, one_machine: bool
+    view: RunView,
+    number: int,
+    cells: pd.DataFrame,
+    points: pd.DataFrame,
+    axis: str,
+    *,
+    one_machine: bool,
+    pooled: bool,
 ) -> Group:
     setting = {name: plain(cells[name].iloc[0]) if name in cells else "" for name in SETTING}
     shared = [
         value for name, value in setting.items() if value and not (one_machine and name == "machine_id")
     ]
-    if points is None:
-        points = pd.DataFrame(columns=[*cells.columns, "cells_folded", "pooled"])
     return Group(
         label=", ".join(brief(value) for value in shared).replace("+", " + ") or "all cells",
         slug=_slug(number + 1, setting["dataset"], setting["hardware"]),
         cells=cells,
-        points=points.drop(columns=["group", "pooled"], errors="ignore").reset_index(drop=True),
+        points=points,
         metrics=_metrics(view, setting["tasks"]),
         axis=axis,
-        pooled=len(points) > 0 and bool(points["pooled"].all()),
+        pooled=pooled,
         setting=setting,
     )
 
@@ -127,6 +156,7 @@ def _named(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     namesake = table.groupby(same).cumcount()
     shown = variant.map(_distinct(variant))
     shown = shown + (" #" + (namesake + 1).astype(str)).where(namesake > 0, "")
+    bare = shown
     shown = _beside(shown, " trained on ", trained.str.replace("+", " + ").map(brief))
     point = text(table, names[0]).where(described != "", "") if len(names) == 1 else described
     point, described = point.map(brief), described.map(brief)
@@ -135,6 +165,7 @@ def _named(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         "axis_text": described,
         "point": point,
         "label": _beside(shown, " at ", described),
+        "called": _beside(bare, " at ", described),
         "short_label": _beside(shown, ", ", point),
     }
     return table.assign(**called), names[0].removeprefix("axis.") if len(names) == 1 else ""
@@ -249,7 +280,7 @@ def _folded(done: pd.DataFrame) -> pd.DataFrame:
     size = done.groupby(way).size()
     for limits in (lows, highs):
         means[limits.columns] = limits.where(counts[limits.columns].eq(size, axis="index"))
-    folded = pd.concat([first.drop(columns=numbers), means], axis="columns")[list(done.columns)]
+    folded = pd.concat([first.drop(columns=numbers), means], axis="columns")[list(done.columns)].copy()
     return folded.assign(cells_folded=size)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mtlbench.report.canvas import Absent
 from mtlbench.report.colours import MARKS
@@ -20,8 +21,13 @@ __all__ = ["page"]
 SCRIPTS = ("theme.js", "tables.js", "explore.js")
 
 
-def page(shown: Page) -> str:
-    """The whole page as text. Its policy lets only its own script run, known by its hash."""
+def page(shown: Page, formats: Sequence[str]) -> str:
+    """The whole page as text. Its policy lets only its own script run, known by its hash.
+
+    Args:
+        shown: all that is on it.
+        formats: in which figures are also files beside it, as suffixes.
+    """
     environment = Environment(
         loader=PackageLoader("mtlbench.report"),
         autoescape=True,
@@ -33,12 +39,14 @@ def page(shown: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters["brief"] = brief
+    environment.filters["breakable"] = _breakable
     environment.tests["absent"] = lambda block: isinstance(block, Absent)
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         environment.get_template("index.html.j2").render(
             page=shown,
+            formats=", ".join(suffix.removeprefix(".").upper() for suffix in formats),
             marks=MARKS,
             mark_numbers={name: number for number, name in enumerate(MARKS)},
             variant_numbers={name: number for number, name in enumerate(shown.look)},
@@ -48,6 +56,11 @@ def page(shown: Page) -> str:
         )
         + "\n"
     )
+
+
+def _breakable(words: str) -> Markup:
+    """A name that may go on in the next line after any of its underscores."""
+    return Markup("_<wbr>").join(escape(printable(words)).split("_"))
 
 
 def _script() -> str:

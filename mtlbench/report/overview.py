@@ -38,11 +38,11 @@ class Overview:
 def headline(answers: Sequence[Answer]) -> str:
     """What all groups say together, for a run with several."""
     found = [answer.best for answer in answers if answer.best]
-    settled = Counter(best.label for best in found if best.settled)
+    settled = Counter(best.called for best in found if best.settled)
     total = len(answers)
     if not settled:
         apart = f"In none of {total} settings is one way told apart from all others."
-        by_value = Counter(best.label for best in found).most_common(1)
+        by_value = Counter(best.called for best in found).most_common(1)
         return apart + "".join(
             f" By value alone {label} costs least in {count}." for label, count in by_value
         )

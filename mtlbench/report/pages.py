@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.canvas import Absent, Drawing
 from mtlbench.report.colours import Style, styles
+from mtlbench.report.energy import energy_words
 from mtlbench.report.explore import Place, chart_data, finished, static_chart
 from mtlbench.report.frame import RunView, brief, is_ok, text, variants
 from mtlbench.report.groups import Group
@@ -197,6 +198,7 @@ def _facts(view: RunView, found: Sequence[Group]) -> Iterator[tuple[str, str]]:
                 f" and {len(names) - 4} more" if len(names) > 4 else ""
             )
             yield "machines" if title == "machine" and len(names) > 1 else title, shown
+    yield "energy", energy_words(view.table)
     for key, title in (("created", "created"), ("mtlbench_version", "mtlbench"), ("code_version", "code")):
         if view.run.get(key):
             yield title, brief(str(view.run[key]))

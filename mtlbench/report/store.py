@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TypeAlias
 from markupsafe import Markup
 
 from mtlbench.report.canvas import Absent, Drawing
+from mtlbench.report.formats import FORMATS
 from mtlbench.report.groups import Group
 from mtlbench.report.pictures import Sample, sample_drawing
 from mtlbench.report.section import Section
-from mtlbench.report.svg import FORMATS, save_figure
+from mtlbench.report.svg import save_figure
 from mtlbench.report.tables import Table
 
 __all__ = ["FigureStore", "Picture", "ShownSection"]
@@ -24,7 +26,7 @@ WIDE_INCHES = 7.0
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure in the page; `svg` is None where it is only a file, because the page would grow too large."""
+    """A figure in the page; `svg` is None where the page would grow too large, `file` is empty without files."""
 
     slug: str
     title: str
@@ -32,6 +34,7 @@ class Picture:
     alt: str
     svg: Markup | None
     wide: bool
+    file: str
 
 
 Shown: TypeAlias = Picture | Absent | Table | Sample
@@ -64,32 +67,59 @@ class FigureStore:
 
     Args:
         folder: of the files.
+        formats: of the files; with none, figures are only in the page.
         most: bytes of figures and pictures in the page.
+        said: is told which figure is being drawn.
     """
 
-    def __init__(self, folder: Path, most: int = INLINE_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        formats: Sequence[str] = FORMATS,
+        most: int = INLINE_BYTES,
+        said: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
         self._folder = folder
+        self._formats = formats
+        self._said = said
         self._left = most
         self.files: list[Path] = []
 
     def figure(self, drawing: Drawing) -> Picture:
         """Save a figure; it is drawn in the page as long as there is room."""
-        svg = save_figure(drawing, self._folder)
-        self.files.append(self._folder / f"{drawing.slug}{FORMATS[0]}")
+        svg = self._save(drawing)
         room = self._takes(len(svg))
         wide = drawing.figure.get_figwidth() > WIDE_INCHES
-        return Picture(drawing.slug, drawing.title, drawing.caption, drawing.alt, svg if room else None, wide)
+        return Picture(
+            drawing.slug,
+            drawing.title,
+            drawing.caption,
+            drawing.alt,
+            svg if room else None,
+            wide,
+            self._file(drawing),
+        )
 
     def sample(self, group: Group, sample: Sample, number: int) -> Sample | Absent:
         """Save a sample's pictures as a figure; they are shown in the page as long as there is room."""
         drawing = sample_drawing(group, sample, number)
-        save_figure(drawing, self._folder)
-        self.files.append(self._folder / f"{drawing.slug}{FORMATS[0]}")
+        if self._formats:
+            self._save(drawing)
         if self._takes(sample.size):
             return sample
-        return Absent(
-            sample.name, f"The page would grow too large with these pictures: see figures/{drawing.slug}.png."
-        )
+        file = self._file(drawing)
+        see = f": see figures/{file}" if file else ""
+        return Absent(sample.name, f"The page would grow too large with these pictures{see}.")
+
+    def _save(self, drawing: Drawing) -> Markup:
+        self._said("drawing", drawing.slug)
+        svg = save_figure(drawing, self._folder, self._formats)
+        if self._formats:
+            self.files.append(self._folder / self._file(drawing))
+        return svg
+
+    def _file(self, drawing: Drawing) -> str:
+        return f"{drawing.slug}{self._formats[0]}" if self._formats else ""
 
     def _takes(self, size: int) -> bool:
         if size > self._left:

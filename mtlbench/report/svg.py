@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,11 +12,11 @@ import matplotlib as mpl
 from markupsafe import Markup
 
 from mtlbench.report.canvas import GRID, INK, MUTED, Drawing, drawing
+from mtlbench.report.formats import FORMATS
 from mtlbench.report.quantities import printable
 
-__all__ = ["FORMATS", "inline_svg", "save_figure"]
+__all__ = ["inline_svg", "save_figure"]
 
-FORMATS = (".png", ".svg", ".pdf")
 PNG_DPI = 160
 SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}"
@@ -26,12 +27,13 @@ REFERENCE = re.compile(r"(url\(#|^#)")
 LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
-def save_figure(picture: Drawing, folder: Path) -> Markup:
-    """Write PNG, SVG and PDF of a figure, and return what `inline_svg` makes of it.
+def save_figure(picture: Drawing, folder: Path, formats: Sequence[str] = FORMATS) -> Markup:
+    """Write the files of a figure, and return what `inline_svg` makes of it.
 
     Args:
         picture: the figure; its layout is fixed by the first of the files.
         folder: where they go, as `<slug>.png`, `.svg` and `.pdf`.
+        formats: those of `FORMATS` to write.
     """
     path = folder / picture.slug
     written = _svg(picture)
@@ -39,23 +41,20 @@ def save_figure(picture: Drawing, folder: Path) -> Markup:
         picture.figure.set_layout_engine(
             None
         )  # laid out by now; without an engine a save draws once, not twice
-    # Cut before the first element, so that the ground lies below all others.
-    start = written.index(b"<g ")
-    ground = b'<rect width="100%" height="100%" fill="#ffffff"/>\n '
-    path.with_name(f"{path.name}.svg").write_bytes(written[:start] + ground + written[start:])
+    if ".svg" in formats:
+        # Cut before the first element, so that the ground lies below all others.
+        start = written.index(b"<g ")
+        ground = b'<rect width="100%" height="100%" fill="#ffffff"/>\n '
+        path.with_name(f"{path.name}.svg").write_bytes(written[:start] + ground + written[start:])
+    about: dict[str, dict[str, str | None]] = {
+        ".png": {"Description": printable(picture.alt)},
+        ".pdf": {"Title": printable(picture.title), "Creator": "mtlbench", "CreationDate": None},
+    }
     with drawing():
-        picture.figure.savefig(
-            path.with_name(f"{path.name}.png"),
-            facecolor="white",
-            dpi=PNG_DPI,
-            metadata={"Description": printable(picture.alt)},
-        )
-        picture.figure.savefig(
-            path.with_name(f"{path.name}.pdf"),
-            facecolor="white",
-            dpi=PNG_DPI,
-            metadata={"Title": printable(picture.title), "Creator": "mtlbench", "CreationDate": None},
-        )
+        for suffix in (suffix for suffix in about if suffix in formats):
+            picture.figure.savefig(
+                path.with_name(path.name + suffix), facecolor="white", dpi=PNG_DPI, metadata=about[suffix]
+            )
     return _inline(written, picture)
 
 

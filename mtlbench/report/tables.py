@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from mtlbench.report.energy import energy_words
 from mtlbench.report.frame import HIGH, LOW, Estimate, RunView, brief, is_ok, numeric, swept, text
 from mtlbench.report.groups import Group, Metric
 from mtlbench.report.quantities import join, macs_unit, plus_minus, with_interval
@@ -175,7 +176,7 @@ def _columns(group: Group) -> list[_Column]:
         _measured("macs_nominal", nominal, unit.factor),
         _measured("realisation", realised, 100.0),
         _measured("memory_peak_mib", Header("memory", "MiB", "Peak memory of the worker.", 6)),
-        _measured("energy_mj", Header("energy", "mJ", "Metered energy per image.", 5)),
+        _measured("energy_mj", Header("energy", "mJ", f"Energy per image: {energy_words(group.cells)}.", 5)),
         *(_metric(metric) for metric in group.metrics),
     ]
 

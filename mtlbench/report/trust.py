@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mtlbench.report.frame import RunView, brief, is_ok, text
 from mtlbench.report.gaps import Warned, warned
 from mtlbench.report.groups import Group
 from mtlbench.report.noise import noise, noise_words
+from mtlbench.report.packages import package_words
 from mtlbench.report.quantities import join
 from mtlbench.report.tables import Entry, Header, Row, Table
 
@@ -51,9 +53,8 @@ class Trust:
 
 def trust(view: RunView, groups: list[Group]) -> Trust:
     """All that the run says about its own trustworthiness."""
-    cells = (
-        pd.concat([group.cells.assign(place=group.label) for group in groups]) if groups else pd.DataFrame()
-    )
+    cells = pd.concat([group.cells for group in groups]) if groups else pd.DataFrame()
+    cells = cells.assign(place=np.repeat([group.label for group in groups], [len(g.cells) for g in groups]))
     done = cells[is_ok(cells)] if len(cells) else cells
     return Trust(
         environment=tuple(_flat(view.environment)),
@@ -148,11 +149,17 @@ def _code(done: pd.DataFrame) -> list[str]:
 
 def _rerun(view: RunView) -> Iterator[str]:
     suite = shlex.quote(str(view.folder / "suite.resolved.yaml"))
-    yield f"mtlbench run {suite} --out {shlex.quote(f'{view.folder}-again')}"
-    yield f"mtlbench report {shlex.quote(str(view.folder))}"
+    again = shlex.quote(f"{view.folder}-again")
+    yield f"mtlbench run {suite} --out {again}"
+    yield f"mtlbench report {again}"
 
 
 def _rerun_words(view: RunView) -> Iterator[str]:
+    yield from package_words(view)
+    yield (
+        f"Both runs side by side: mtlbench report {shlex.quote(str(view.folder))} "
+        f"{shlex.quote(f'{view.folder}-again')}; the first alone is this page."
+    )
     datasets = sorted(set(text(view.table, "dataset")) - {""})
     if datasets:
         yield (

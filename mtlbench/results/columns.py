@@ -82,6 +82,10 @@ CODES = {
         "The launches ran under different versions of the software or another governor: run the suite in another "
         "--out folder."
     ),
+    "mixed_code": (
+        "The launches of this run come from different versions of mtlbench or of an extension, which alone may change "
+        "numbers: run the suite in another --out folder."
+    ),
     "samples_missing": (
         "The files with this cell's samples are gone, so intervals and delta-m are missing: run the suite again, "
         "which repeats what lacks its samples."

@@ -18,11 +18,12 @@ from mtlbench.results.folder import RunFolder
 from mtlbench.results.journal import Launch
 from mtlbench.tasks.base import Task
 
-__all__ = ["Evidence", "code_version", "gather", "is_disturbed"]
+__all__ = ["Evidence", "code_version", "gather", "is_disturbed", "mixed_code"]
 
 # Two launches of one block whose starts are further apart than this did not run side by side.
 _APART_S = 600.0
 _CODE = "code_version."
+_OWN_CODE = ("environment.mtlbench", "environment.git_commit")
 
 
 @dataclass
@@ -208,6 +209,20 @@ def _origin(launch: Launch | None) -> tuple[Any, ...]:
     if launch is None:
         return ()
     return (launch.get("weights_hash"), launch.get("data_hash"), code_version(launch))
+
+
+def mixed_code(found: Iterable[Evidence]) -> bool:
+    """Whether the launches of some cells come from different versions of mtlbench or of one extension."""
+    seen: dict[str, set[Any]] = {}
+    for evidence in found:
+        for launch in (evidence.evaluation, evidence.profile, *evidence.timings.values()):
+            if launch is None:
+                continue
+            known = {key: launch.get(key) for key in _OWN_CODE} | launch.get("extensions", {})
+            for key, code in known.items():
+                if code is not None:
+                    seen.setdefault(key, set()).add(code)
+    return any(len(codes) > 1 for codes in seen.values())
 
 
 def code_version(launch: Launch) -> dict[str, int]:

@@ -12,7 +12,7 @@ from mtlbench.hashing import canonical_json
 from mtlbench.results.cell_row import cell_row, with_interval
 from mtlbench.results.columns import ordered_columns
 from mtlbench.results.comparisons import DELTA_M_BASELINE, compare_cell, delta_m_over_seeds
-from mtlbench.results.evidence import Evidence, gather
+from mtlbench.results.evidence import Evidence, gather, mixed_code
 from mtlbench.results.folder import RunFolder, write_atomically
 
 __all__ = ["load_results", "load_tables", "seed_table", "write_tables"]
@@ -61,6 +61,7 @@ def _table(run: Mapping[str, Any], evidence: Mapping[tuple[str, str], Evidence])
     by_machine: dict[str, dict[str, Evidence]] = {}
     for (cell, machine), found in evidence.items():
         by_machine.setdefault(machine, {})[cell] = found
+    mixed = {machine for machine, found in by_machine.items() if mixed_code(found.values())}
     rows = []
     for (_, machine), own in evidence.items():
         row = cell_row(own, run, machine)
@@ -69,6 +70,8 @@ def _table(run: Mapping[str, Any], evidence: Mapping[tuple[str, str], Evidence])
         codes = set(row["warnings"])
         if _is_split(own, others):
             codes.add("not_interleaved")
+        if machine in mixed and own.evaluation is not None:
+            codes.add("mixed_code")
         rows.append(row | {"warnings": ";".join(sorted(codes))})
     table = pd.DataFrame(rows)
     return table[ordered_columns(table.columns)]

@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
 
 from mtlbench.errors import UsageError
 from mtlbench.stats.bootstrap import MetricsFn, image_weights, percentile_interval, resample_counts
@@ -153,6 +152,8 @@ def _expanded(counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     seeds = counts.shape[1]
     if seeds == 1:
         return counts
+    from scipy.stats import norm, t
+
     tail = (1 + level) / 2
     factor = float(np.sqrt(seeds / (seeds - 1)) * t.ppf(tail, seeds - 1) / norm.ppf(tail))
     return 1 + factor * (counts - 1)

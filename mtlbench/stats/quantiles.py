@@ -1,4 +1,7 @@
-"""Distribution-free quantiles: what a sample says about a quantile, and when it says nothing yet."""
+"""Distribution-free quantiles: what a sample says about a quantile, and when it says nothing yet.
+
+scipy is imported where it is called: `scipy.stats` takes a second, and every launch imports this module.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom
 
 __all__ = ["Interval", "median_interval", "min_samples", "quantile_interval", "reportable_from"]
 
@@ -86,11 +88,16 @@ def reportable_from(q: float, over: int = 1, confidence: float = 0.99) -> int:
     _check_fraction(q=q, confidence=confidence)
     if over < 0:
         raise ValueError(f"over must not be negative, got {over}")
-    return _smallest(lambda n: bool(binom.cdf(over, n, 1 - q) <= 1 - confidence))
+    from scipy.special import betainc
+
+    # The binomial distribution function of `over` among n with probability 1 - q.
+    return _smallest(lambda n: n > over and bool(betainc(n - over, over + 1, q) <= 1 - confidence))
 
 
 def _ranks(n: int, q: float, level: float) -> tuple[int, int]:
     """Ranks (from 1) of the two order statistics; n is at least `min_samples(q, level)`."""
+    from scipy.stats import binom
+
     below = binom(n, q)  # how many of n samples lie below the quantile
     miss = 1 - level
     low = int(below.ppf(miss / 2))

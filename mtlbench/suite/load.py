@@ -20,15 +20,17 @@ from mtlbench.measure import energy
 from mtlbench.registry import Registry
 from mtlbench.suite.include import load, shipped_suites
 from mtlbench.suite.overrides import apply_override
-from mtlbench.suite.problems import raise_validation, unknown_name
+from mtlbench.suite.problems import SuiteProblemsError, complaints, in_one, raise_validation, unknown_name
 from mtlbench.suite.schema import ComponentRef, Suite, TaskSet, VariantRef
 from mtlbench.suite.yaml_source import Document
 from mtlbench.training.artifact import Named
 
 __all__ = ["LoadedSuite", "LoadedVariant", "find_suite", "load_suite"]
 
-
 _Path = tuple[str | int, ...]
+
+# Stand for the parts of a suite that are wrong, so that the names and options of the others are checked too.
+_STAND_INS = {"suite": "x", "datasets": ["scenes"], "encoders": ["vit"], "variants": ["single_task"]}
 
 
 @dataclass(frozen=True)
@@ -101,49 +103,93 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> LoadedSuite:
         overrides: texts of the form `a.b=c`, as `--set` takes them.
 
     Raises:
-        SuiteError: with file, line, column and the nearest valid name.
+        SuiteError: with file, line, column and the nearest valid name, for everything that is wrong.
     """
     path = find_suite(name)
     document = load(path)
     for text in overrides:
         document = apply_override(document, text)
-    try:
-        suite = Suite.model_validate(document.value)
-    except ValidationError as error:
-        raise_validation(document, error, Suite)
     check = _Checker(document)
-    _check_tasks(document, suite)
-    if suite.measure.energy != "auto":
-        check.component(energy.registry, suite.measure.energy, ("measure", "energy"))
-    loaded_variants = tuple(
-        LoadedVariant(
-            check.named(variants.registry, ref, ("variants", i)), _axes(document, ref, ("variants", i))
-        )
-        for i, ref in enumerate(suite.variants)
-    )
-    return LoadedSuite(
+    suite = check.schema()
+    check.tasks(suite)
+    check.meter(suite.measure.energy)
+    loaded = LoadedSuite(
         path,
         suite,
         datasets=check.all(data.registry, suite.datasets, "datasets"),
         encoders=check.all(encoders.registry, suite.encoders, "encoders"),
         head=check.named(heads.registry, suite.head, ("head",)),
-        variants=loaded_variants,
+        variants=tuple(check.variant(ref, ("variants", i)) for i, ref in enumerate(suite.variants)),
         baselines=check.all(variants.registry, [ComponentRef(name=b) for b in suite.baselines], "baselines"),
     )
+    check.require_none()
+    return loaded
 
 
 class _Checker:
-    """Resolves component references, turning every failure into an error with its position."""
+    """Checks the parts of a suite and keeps everything that is wrong, each with its position.
+
+    What is wrong gives a stand-in, which nobody sees: `require_none` comes before the suite is used.
+    """
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self._found: list[SuiteError] = []
+
+    def require_none(self) -> None:
+        """Raise all that was found as one error."""
+        if self._found:
+            raise in_one(self._found)
+
+    def schema(self) -> Suite:
+        value: dict[str, Any] = self._document.value
+        try:
+            return Suite.model_validate(value)
+        except ValidationError as error:
+            self._found += complaints(self._document, error, Suite)
+            wrong = {details["loc"][0] for details in error.errors() if details["loc"]}
+        if "datasets" in wrong:
+            wrong.add("tasks")  # which may be by dataset
+        sound = {key: part for key, part in value.items() if key not in wrong}
+        try:
+            return Suite.model_validate(_STAND_INS | sound)
+        except ValidationError:  # its parts are wrong together
+            raise in_one(self._found) from None
+
+    def tasks(self, suite: Suite) -> None:
+        self._found += _task_errors(self._document, suite)
+
+    def meter(self, name: str) -> None:
+        if name != "auto":
+            try:
+                self._component(energy.registry, name, ("measure", "energy"))
+            except SuiteError as error:
+                self._keep(error)
 
     def all(self, registry: Registry[Any], refs: Iterable[ComponentRef], key: str) -> tuple[Named, ...]:
         return tuple(self.named(registry, ref, (key, i)) for i, ref in enumerate(refs))
 
-    def named(self, registry: Registry[Any], ref: ComponentRef, path: tuple[str | int, ...]) -> Named:
+    def named(self, registry: Registry[Any], ref: ComponentRef, path: _Path) -> Named:
+        try:
+            return self._resolved(registry, ref, path)
+        except SuiteError as error:
+            self._keep(error)
+            return Named(ref.name)
+
+    def variant(self, ref: VariantRef, path: _Path) -> LoadedVariant:
+        try:
+            named = self._resolved(variants.registry, ref, path)
+            return LoadedVariant(named, _axes(self._document, ref, path))
+        except SuiteError as error:
+            self._keep(error)
+            return LoadedVariant(Named(ref.name), {})
+
+    def _keep(self, error: SuiteError) -> None:
+        self._found += error.problems if isinstance(error, SuiteProblemsError) else [error]
+
+    def _resolved(self, registry: Registry[Any], ref: ComponentRef, path: _Path) -> Named:
         name, _, value = ref.name.partition(":")
-        component = self.component(registry, name, (*path, "name"))
+        component = self._component(registry, name, (*path, "name"))
         given = ref.options
         if value and component.shorthand:
             given = {component.shorthand: value, **given}
@@ -158,18 +204,24 @@ class _Checker:
         except ValidationError as error:
             options: type[BaseModel] = component.Options
             raise_validation(self._document, error, options, prefix=path, also_known=("name", "axes"))
+        except UsageError as error:  # a file that an option names
+            raise self._located(error, path) from error
 
-    def component(self, registry: Registry[Any], name: str, path: tuple[str | int, ...]) -> type[Component]:
+    def _component(self, registry: Registry[Any], name: str, path: _Path) -> type[Component]:
         try:
             component: type[Component] = registry.get(name)
         except UnknownNameError as error:
             raise unknown_name(self._document, path, error) from error
         except UsageError as error:
-            raise SuiteError(error.what, where=self._document.where(path), fix=error.fix) from error
+            raise self._located(error, path) from error
         return component
 
+    def _located(self, error: UsageError, path: _Path) -> SuiteError:
+        what = error.what if error.where is None else f"{error.where}: {error.what}"
+        return SuiteError(what, where=self._document.where(path), fix=error.fix)
 
-def _check_tasks(document: Document, suite: Suite) -> None:
+
+def _task_errors(document: Document, suite: Suite) -> Iterator[SuiteError]:
     """Every task that a task set, a way of asking or a weight names must be registered; a dataset must be listed."""
     named = [*_named_in(document, ("ask",), suite.ask)]
     for path, sets in _task_sets(suite):
@@ -178,7 +230,7 @@ def _check_tasks(document: Document, suite: Suite) -> None:
         listed = [ref.name for ref in suite.datasets]
         for dataset in suite.tasks:
             if dataset not in listed:
-                raise SuiteError(
+                yield SuiteError(
                     f"tasks are given for {dataset!r}, which is not among the datasets",
                     where=document.where(("tasks", dataset)),
                     fix=did_you_mean(dataset, listed),
@@ -188,7 +240,7 @@ def _check_tasks(document: Document, suite: Suite) -> None:
     for path, name in named:
         if name not in tasks.registry:
             error = UnknownNameError(f"unknown task {name!r}", fix=did_you_mean(name, tasks.registry.names()))
-            raise unknown_name(document, path, error)
+            yield unknown_name(document, path, error)
 
 
 def _task_sets(suite: Suite) -> Iterator[tuple[_Path, Sequence[TaskSet]]]:

@@ -141,6 +141,11 @@ class Plan:
                 grouped.setdefault(cell.group, []).append(cell)
         return grouped
 
+    def requested(self) -> list[Cell]:
+        """The cells that the suite asks for, without those added for comparison, unless it has only such ones."""
+        found = [cell for cell in self.cells if cell.role == "requested"]
+        return found or list(self.cells)
+
     def only(self, pattern: str) -> Plan:
         """Cells whose label or id matches a shell pattern (or holds the text), with what they are compared to."""
         wanted = {cell.id for cell in self.cells if _matches(cell, pattern)}

@@ -1,9 +1,9 @@
-"""Turns what pydantic and the registries complain of into one error about a line of the suite."""
+"""Turns what pydantic and the registries complain of into errors about lines of the suite."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import UnionType
@@ -13,9 +13,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mtlbench.errors import SuiteError, UnknownNameError, did_you_mean
-from mtlbench.suite.yaml_source import Document, KeyPath, shorten
+from mtlbench.suite.yaml_source import Document, KeyPath, Position, shorten
 
-__all__ = ["raise_validation", "unknown_name"]
+__all__ = ["SuiteProblemsError", "complaints", "in_one", "raise_validation", "unknown_name"]
+
+_MOST_SHOWN = 20
 
 _WHOLE, _NUMBER, _BOOLEAN, _LIST, _MAPPING = (
     "a whole number",
@@ -64,12 +66,38 @@ _EXPECTED = {
 _MISSING = {"missing", "union_tag_not_found"}
 
 
+class SuiteProblemsError(SuiteError):
+    """Several things are wrong with a suite; `what`, `where` and `fix` are those of the first.
+
+    Args:
+        problems: two or more.
+    """
+
+    def __init__(self, problems: Sequence[SuiteError]) -> None:
+        super().__init__(problems[0].what, where=problems[0].where, fix=problems[0].fix)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.problems)} problems", *map(str, self.problems[:_MOST_SHOWN])]
+        more = len(self.problems) - _MOST_SHOWN
+        return "\n  ".join([*lines, f"and {more} more"] if more > 0 else lines)
+
+
+def in_one(problems: Sequence[SuiteError]) -> SuiteError:
+    """One error that says all of them."""
+    return problems[0] if len(problems) == 1 else SuiteProblemsError(problems)
+
+
 @dataclass(frozen=True)
 class _Fault:
-    """One complaint: pydantic's details, and the path in the document that it is about."""
+    """One complaint: pydantic's details, and the path in the document that it is about.
+
+    `of_default` is set where the value was not written there: it is the model's own.
+    """
 
     details: ErrorDetails
     path: KeyPath
+    of_default: bool = False
 
     @property
     def kind(self) -> str:
@@ -91,10 +119,25 @@ def raise_validation(
     prefix: KeyPath = (),
     also_known: Iterable[str] = (),
 ) -> NoReturn:
-    """Raise the most telling of pydantic's complaints as one error; says how many more there are.
+    """Raise as one error what `complaints` finds; it says what the arguments are.
 
-    Unknown keys go first, because they explain what else is missing. The complaints of all members of a union
-    about one value become one sentence.
+    Raises:
+        SuiteError: always.
+    """
+    raise in_one(complaints(document, error, model, prefix, also_known)) from error
+
+
+def complaints(
+    document: Document,
+    error: ValidationError,
+    model: type[BaseModel],
+    prefix: KeyPath = (),
+    also_known: Iterable[str] = (),
+) -> list[SuiteError]:
+    """Pydantic's complaints, each with its place, in the order of the file.
+
+    A missing key is left out where an unknown one was meant for it. The complaints of all members of a union about one
+    value become one sentence.
 
     Args:
         document: the suite that was validated.
@@ -102,21 +145,39 @@ def raise_validation(
         model: the model that refused.
         prefix: path of the part of the document that the model was given.
         also_known: keys that are valid beside the fields of `model`.
-
-    Raises:
-        SuiteError: always.
     """
     faults = [_fault(document, details, prefix) for details in error.errors(include_url=False)]
     # Where something fails below a refused value, that value is a union whose other member was meant.
     above = {fault.path[:depth] for fault in faults for depth in range(len(fault.path))}
     groups: dict[KeyPath, list[_Fault]] = {}
+    # Unknown keys first, because they explain what else is missing at one place.
     for fault in sorted(faults, key=lambda fault: fault.kind != "extra_forbidden"):
         if fault.path not in above:
             groups.setdefault(fault.path, []).append(fault)
-    path, group = next(iter(groups.items()))
-    place = document.where(path)
-    if group[0].about_key and path in document.key_positions:
-        place = str(document.key_positions[path])
+    known = (*also_known,)
+    places = {path: _place(document, path, group[0]) for path, group in groups.items()}
+    found = {
+        path: _complaint(places[path], path, groups[path], model, known)
+        for path in sorted(groups, key=lambda path: (places[path].line, places[path].column))
+    }
+    meant = {(*path[:-1], complaint.fix) for path, complaint in found.items()}
+    return [
+        complaint
+        for path, complaint in found.items()
+        if groups[path][0].kind not in _MISSING or (*path[:-1], f"Did you mean {path[-1]!r}") not in meant
+    ]
+
+
+def _place(document: Document, path: KeyPath, fault: _Fault) -> Position:
+    if fault.about_key and path in document.key_positions:
+        return document.key_positions[path]
+    return document.positions[document.resolve(path)]
+
+
+def _complaint(
+    place: Position, path: KeyPath, group: list[_Fault], model: type[BaseModel], also_known: Iterable[str]
+) -> SuiteError:
+    """One sentence on everything that is wrong with one value."""
     if group[0].kind == "extra_forbidden":
         loc = group[0].details["loc"][:-1]
         what = f"unknown key {shorten(str(path[-1]))}"
@@ -127,8 +188,7 @@ def raise_validation(
             what, fix = f"{_name(path)} is missing", "Add it to the list"
     else:
         what, fix = _wrong_value(path, group)
-    more = f" (and {len(groups) - 1} more)" if len(groups) > 1 else ""
-    raise SuiteError(f"{what}{more}", where=place, fix=fix) from error
+    return SuiteError(what, where=str(place), fix=fix)
 
 
 def unknown_name(document: Document, path: KeyPath, error: UnknownNameError) -> SuiteError:
@@ -146,12 +206,15 @@ def _fault(document: Document, details: ErrorDetails, prefix: KeyPath) -> _Fault
         return _Fault(details, (*document.resolve(loc[:-1], labels=True), loc[-1]))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return _Fault(details, (*document.resolve(loc, labels=True), context["discriminator"].strip("'")))
+    around = document.resolve(prefix, labels=True)
+    if details["loc"] and document.resolve((*prefix, details["loc"][0]), labels=True) == around:
+        return _Fault(details, (*around, *details["loc"]), of_default=True)
     return _Fault(details, document.resolve(loc, labels=True))
 
 
 def _wrong_value(path: KeyPath, group: list[_Fault]) -> tuple[str, str | None]:
     """What is wrong with a value, by all members of a union that refused it, and the nearest allowed word."""
-    name = _name(path)
+    name = f"the default of {_name(path)}" if group[0].of_default else _name(path)
     # A member that got as far as its own rules is the one that was meant; what the others expect would mislead.
     group = [fault for fault in group if fault.kind == "value_error"] or group
     expected = [_EXPECTED[fault.kind].format(**fault.context) for fault in group if fault.kind in _EXPECTED]
@@ -178,7 +241,7 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return _MAPPING
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
     return shorten(value) if isinstance(value, str) else str(value)
 

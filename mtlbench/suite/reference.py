@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -36,7 +37,7 @@ _REGISTRIES: tuple[tuple[str, Registry[Any]], ...] = (
 
 
 def suite_reference() -> str:
-    """All keys of a suite file with default and meaning, and the options of what it names, as Markdown."""
+    """All keys of a suite file with default, meaning and limits, and the options of what it names, as Markdown."""
     lines = [
         "# Suite reference",
         "",
@@ -56,13 +57,14 @@ def suite_reference() -> str:
 def _options(title: str, model: type[BaseModel]) -> list[str]:
     """A component's options, if it has any."""
     fields = model.model_fields.items()
-    rows = [f"| `{name}` | {_default(field)} | {_values(field.annotation)} |" for name, field in fields]
+    rows = [f"| `{name}` | {_default(field)} | {_option_values(field)} |" for name, field in fields]
     return [title, "", "| key | default | values |", "|---|---|---|", *rows, ""] if rows else []
 
 
 def _row(name: str, field: Any) -> str:
-    words = _words(field.annotation)
-    return f"| `{name}` | {_default(field)} | {field.description}{f' ({words})' if words else ''} |"
+    more = [_words(field.annotation), _limits(field.metadata), _limits_inside(field.annotation)]
+    said = "; ".join(filter(None, more))
+    return f"| `{name}` | {_default(field)} | {field.description}{f' ({said})' if said else ''} |"
 
 
 def _default(field: Any) -> str:
@@ -76,11 +78,47 @@ def _words(annotation: Any) -> str:
     )
 
 
+_LIMITS = {
+    "ge": "at least {}",
+    "gt": "greater than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "multiple_of": "a multiple of {}",
+    "min_length": "{} or more",
+    "max_length": "{} or fewer",
+    "pattern": "matching `{}`",
+}
+
+
+def _limits(metadata: Iterable[Any]) -> str:
+    """What the constraints of a field say, `at least 1 and less than 5`."""
+    flat = [part for whole in metadata for part in getattr(whole, "metadata", [whole])]
+    found = [
+        words.format(str(getattr(part, name)).replace("|", "\\|"))
+        for part in flat
+        for name, words in _LIMITS.items()
+        if getattr(part, name, None) is not None
+    ]
+    return " and ".join(found)
+
+
+def _limits_inside(annotation: Any) -> str:
+    """The same of the items of a list."""
+    if get_origin(annotation) is not list or get_origin(get_args(annotation)[0]) is not Annotated:
+        return ""
+    limits = _limits(get_args(get_args(annotation)[0])[1:])
+    return f"each {limits}" if limits else ""
+
+
+def _option_values(field: Any) -> str:
+    return ", ".join(filter(None, [_values(field.annotation), _limits(field.metadata)]))
+
+
 def _values(annotation: Any) -> str:
     """What kind of value an option takes."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _values(arguments[0])
+        return " ".join(filter(None, [_values(arguments[0]), _limits(arguments[1:])]))
     if origin in {Union, UnionType}:
         return " or ".join(_values(member) for member in arguments)
     if origin is dict:

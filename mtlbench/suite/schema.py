@@ -118,7 +118,7 @@ class Measure(BaseModel):
     inputs: int = Field(
         default=16,
         ge=1,
-        description="test calls that are timed, each issued equally often (a call = a batch)",
+        description="test calls (each a batch) that are timed, each issued equally often",
     )
     rounds: int = Field(
         default=5, ge=5, description="repeats of every input per launch; the floor is taken over them"

@@ -10,8 +10,6 @@ from fake_run import HOSTILE
 from made_pages import MADE, Pages
 from selenium.common.exceptions import NoAlertPresentException, UnexpectedAlertPresentException
 
-from mtlbench.report import build
-
 FAULTS = {
     "script error": "<script>undefinedName.call();</script>",
     "outside image": '<img alt="" src="https://example.invalid/a.png">',
@@ -99,8 +97,3 @@ def test_an_alert_would_be_seen(browser: Browser, pages: Pages) -> None:
     page = planted(pages["one"], "<script>alert(1)</script>", policy=False)
     with pytest.raises(UnexpectedAlertPresentException):
         browser.open(page)
-
-
-def test_the_pages_are_those_that_build_writes_with_all_its_files(pages: Pages, tmp_path: Path) -> None:
-    page = pages["one"]
-    assert build(pages.views["one"], tmp_path).index.read_bytes() == page.read_bytes()

@@ -128,6 +128,9 @@ def test_filters_hide_rows_and_say_how_many_are_left(browser: Browser, pages: Pa
     assert shown() == ["adamtl"] * finished
     assert says.text == f"{finished} of {len(table)} rows"
     search.clear()
+    search.send_keys("seed 1 keep_ratio: 0.50")  # options and values in any order, a number by its value
+    assert shown() == ["adamtl", "computation_sharing"]
+    search.clear()
     search.send_keys("no such words")
     assert shown() == []
     assert says.text == f"0 of {len(table)} rows"

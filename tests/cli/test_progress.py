@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -22,6 +23,38 @@ def test_jobs_of_one_name_do_not_get_in_each_others_way():
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("training the same name: ")
     assert lines[1] == "failed training the same name: the loss of depth is nan at step 3"
+
+
+def test_a_repeated_launch_says_so_and_is_one_more_than_planned():
+    stream = io.StringIO()
+    with ProgressObserver(Console(file=stream)) as observer:
+        observer.planned({"time": 2}, None)
+        for job in ("c-time-0-5e55", "c-time-0-5e55-2", "c-time-1-5e55", "d-time-0-5e55"):
+            observer.started("time", job, "the same name")
+            observer.finished("time", job, None)
+        (bar,) = observer._progress.tasks
+        assert (bar.completed, bar.total) == (4, 3), "d was never planned, the repeat is"
+    lines = [line.split(": ")[0] for line in stream.getvalue().splitlines()]
+    once = "timing the same name"
+    assert lines == [once, f"{once} (again, was disturbed)", once, once]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_long_labels_are_shortened_in_the_middle_and_the_time_left_stays(width):
+    label = "adaptive_token_pruning/scenes/vit-nano/semseg+depth+normals+saliency+edge/cpu-1t-b1 block 1"
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    with ProgressObserver(console) as observer:
+        observer.planned({"time": 120}, {"time": 500.0})
+        observer.started("time", "c-time-0-5e55", label)
+        drawn = stream.getvalue().splitlines()[-1].rpartition("\x1b[2K")[2]
+        observer.finished("time", "c-time-0-5e55", "out of memory " * 10)
+    assert len(drawn) <= width
+    assert "0/120" in drawn
+    assert re.search(r"adap.*\u2026.*1  about 8:20 left", drawn)
+    failed = stream.getvalue().partition("failed timing ")[2].splitlines()[:4]
+    assert max(len("failed timing " + line) for line in failed[:1]) <= width
+    assert "out of memory" in " ".join(failed)
 
 
 def test_the_estimate_is_that_of_a_steady_pace():

@@ -20,7 +20,7 @@ from made_folder import (
 )
 from PIL import Image
 
-from mtlbench.data.check import CheckReport, check_folder, contact_sheet
+from mtlbench.data.check import CheckReport, Place, check_folder, contact_sheet
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_every_problem_is_found_at_once(made: Path) -> None:
     write_list(made, "val", ["b/1", "b/2", "a/1"])
     report = check_folder(made)
     places = {place for problem in report.problems for place in problem.places}
-    assert places == {
+    assert {place.where for place in places} == {
         *(str(made / f"images/a/{name}.png") for name in "12"),
         str(made / "labels/depth/a/3.png"),
         *(str(made / f"labels/semseg/{name}/1.png") for name in "bc"),
@@ -103,6 +103,7 @@ def test_every_problem_is_found_at_once(made: Path) -> None:
         *(f"{made / 'splits/val.txt'}:{line}" for line in (2, 3)),
     }
     (unknown,) = [problem for problem in report.problems if "the value 9" in problem.what]
+    assert unknown.what.startswith("labels of semseg hold the value 9")
     assert len(unknown.places) == 2
     assert report.splits["train"].listed == 3
     assert report.splits["train"].read == 1
@@ -123,7 +124,13 @@ def test_twins_across_splits_are_leakage_and_within_one_are_not(made: Path) -> N
     shutil.copy(made / "images/a/1.png", made / "images/b/1.png")
     report = check_folder(made)
     assert whats(report) == ["the image is the same as 'a/1', but one is in train and one in val"]
-    assert report.problems[0].places == (str(made / "images/b/1.png"),)
+    assert report.problems[0].places == (Place(str(made / "images/b/1.png"), ""),)
+    shutil.copy(made / "images/a/3.png", made / "images/c/2.png")
+    (problem,) = check_folder(made).problems
+    assert [place.detail for place in problem.places] == [
+        "in val, the same as 'a/1' in train",
+        "in test, the same as 'a/3' in train",
+    ]
 
 
 def test_notes_name_what_may_not_be_meant(made: Path) -> None:
@@ -180,8 +187,8 @@ def test_a_limit_reads_less_and_says_so(made: Path) -> None:
 def test_no_sample_at_all_is_not_the_end(made: Path) -> None:
     shutil.rmtree(made / "images")
     report = check_folder(made)
-    assert any("there is no folder of images" in what for what in whats(report))
-    assert len(report.problems) > 1
+    assert whats(report) == ["there is no folder of images"], "all else follows from it"
+    assert report.notes == ()
     assert contact_sheet(made) is None
 
 

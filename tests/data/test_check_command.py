@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_folder import SIZE, describe, make_folder, save, write_list
+from made_folder import SIZE, describe, describe_task, make_folder, save, write_list
 from PIL import Image
+from rich.console import Console
 
 from mtlbench.cli.data import data_check_command
+from mtlbench.cli.data_text import FEW, print_report
+from mtlbench.data.check import check_folder
 from mtlbench.errors import DataError, UsageError
 
 
@@ -56,9 +60,11 @@ def test_every_problem_is_printed(made: Path, capsys: pytest.CaptureFixture[str]
     write_list(made, "val", ["b/1", "a/1"])
     assert data_check_command(made, None, None) == 2
     printed = capsys.readouterr().out
-    assert "3 problems" in printed
+    assert "\n3 problems\n" in printed
+    assert printed.startswith(f"made in {made}\n")
+    lines = [line.strip() for line in printed.splitlines()]
     for place in ("images/a/1.png", "labels/semseg/c/2.png", "splits/val.txt:2"):
-        assert str(made / place) in printed
+        assert place in lines
     assert Path("data-check-made/contact-sheet.png").is_file()
 
 
@@ -66,9 +72,61 @@ def test_a_broken_description_is_a_problem(made: Path, capsys: pytest.CaptureFix
     describe(made, title=None, splits=None)
     assert data_check_command(made, None, None) == 2
     printed = capsys.readouterr().out
-    assert "2 problems" in printed
-    assert printed.count(str(made / "dataset.yaml")) == 2
+    assert printed.startswith(f"{made}\n\n2 problems\n")
+    assert printed.splitlines().count("     dataset.yaml") == 2
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_many_places_are_cut_short_on_screen_and_whole_in_the_file(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stems = [f"x/{number}" for number in range(40)]
+    write_list(made, "val", ["b/1", *stems])
+    assert data_check_command(made, None, None) == 2
+    printed = capsys.readouterr().out
+    assert "1 problem at 40 places" in printed
+    assert "1. A listed stem has no image (40 times).\n" in printed
+    assert "     splits/val.txt:2  'x/0'\n" in printed
+    assert "'x/2'\n     and 37 more\n" in printed
+    assert "'x/3'" not in printed
+    whole = Path("data-check-made/check.txt").read_text()
+    assert all(repr(stem) in whole for stem in stems)
+    assert "more" not in whole
+    (made / "splits/val.txt").write_text("b/1\n" + stems[0])
+    assert data_check_command(made, None, None) == 2
+    assert "\n1 problem\n" in capsys.readouterr().out
+
+
+def test_the_example_in_the_docs_is_what_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/own-data.md").read_text()
+    example = page.split("```text\n")[1].split("```")[0]
+    root = tmp_path / "rooms"
+    stems = [f"room{number // 4}/{number:06d}" for number in range(12)]
+    for number, stem in enumerate(stems):
+        save(root / f"images/{stem}.png", np.full((4, 4, 3), number, np.uint8))
+        save(root / f"labels/saliency/{stem}.png", np.full((4, 4), 255 * (number % 2), np.uint8))
+        if number % 2 == 0:
+            save(root / f"labels/saliency/{stem}.png", np.array([[0, 255]] * 4, np.uint8).repeat(2, axis=1))
+    for split, listed in {"train": stems[:8], "val": stems[8:10], "test": stems[10:]}.items():
+        write_list(root, split, [f"{stem}.jpg" for stem in listed])
+    describe_task(root, "saliency")
+    assert data_check_command(root, tmp_path / "out", None) == 2
+    assert example in capsys.readouterr().out
+
+
+def test_sentences_are_wrapped_between_words_on_a_terminal(made: Path) -> None:
+    save(made / "labels/semseg/a/1.png", np.full(SIZE, 3, np.uint8))
+    console = Console(file=io.StringIO(), width=50, force_terminal=True, color_system=None, highlight=False)
+    print_report(check_folder(made), console, FEW)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # it is the StringIO above
+    start = next(place for place, line in enumerate(lines) if line.startswith("1. "))
+    problem = lines[start:]
+    assert max(map(len, problem)) <= 50
+    assert all(line.startswith("   ") for line in problem[1:])
+    words = " ".join(" ".join(problem).split())
+    assert "neither a class (0 to 2) nor ignored. In dataset.yaml, below `semseg`:" in words
 
 
 def test_names_are_text_and_no_commands_to_the_terminal(

@@ -97,6 +97,7 @@ def test_what_is_no_stem(made: Path, line: str) -> None:
     ("line", "fix"),
     [
         ("b/1.png", "List the stem without its ending: b/1"),
+        ("b/1.jpg", "List the stem without its ending: b/1"),
         ("bb/1", "Did you mean '"),
         ("B/1", "Did you mean 'b/1'"),
         ("b/11", "Restore the image, or take the stem out of the list"),
@@ -110,7 +111,7 @@ def test_a_stem_without_an_image(made: Path, line: str, fix: str) -> None:
     assert str(error.fix).startswith(fix)
     found, _ = index(made)
     assert found.listed["val"] == 2
-    assert len(found.splits["val"]) == 1
+    assert [entry.stem for entry in found.splits["val"]] == ["b/1"]
 
 
 def test_several_files_for_one_stem(made: Path) -> None:

@@ -220,7 +220,8 @@ encoders: {name: vit, arch: nano, patch: 16}
 head: {name: multiscale, width: 8}
 variants: [single_task, static_mtl]
 training: {epochs: 1, batch: 4}
-measure: {inputs: 2, launches: 1, max_seconds: 0.2, warmup_max_seconds: 0.1, resamples: 100, crosscheck: false}
+measure: {inputs: 2, launches: 1, max_seconds: 0.2, warmup_max_seconds: 0.1, resamples: 100, crosscheck: false,
+          requeue: 0, profile: false}
 """
 
 

@@ -60,7 +60,7 @@ def feed(counter: Path, stop: threading.Event) -> None:
 @pytest.mark.slow
 def test_the_suite_of_the_page_runs_with_all_four(tmp_path, site):
     suite = tmp_path / "stripes.yaml"
-    suite.write_text(blocks("yaml")[0].replace("launches: 2", "launches: 1, requeue: 0"))
+    suite.write_text(blocks("yaml")[0].replace("launches: 2", "launches: 1, requeue: 0, profile: false"))
     for kind, name in (
         ("datasets", "stripes"),
         ("tasks", "edge_distance"),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tiny import write_suite
+from tiny import WHOLE, write_suite
 
 from mtlbench import RunResult, run
 from mtlbench.execute.observer import Observer
@@ -33,7 +33,7 @@ class Recorder(Observer):
 
 
 class Finished(NamedTuple):
-    """One complete run of the tiny suite."""
+    """One complete run of the tiny suite, profiling included."""
 
     suite: Path
     result: RunResult
@@ -43,6 +43,6 @@ class Finished(NamedTuple):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
-    suite = write_suite(folder)
+    suite = write_suite(folder, WHOLE)
     observer = Recorder()
     return Finished(suite, run(suite, out=folder / "run", observer=observer), observer)

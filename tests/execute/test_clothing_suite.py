@@ -12,7 +12,9 @@ from mtlbench.results.folder import RunFolder
 SMALL = [
     "tasks=[human_parts, edge]",
     "encoders=[{name: efficientnet_lite}]",
-    "measure={inputs: 2, launches: 1, max_seconds: 0.5, warmup_max_seconds: 0.2, crosscheck: false, requeue: 0}",
+    "measure={inputs: 2, launches: 1, max_seconds: 0.5, warmup_max_seconds: 0.2, crosscheck: false}",
+    "measure.requeue=0",
+    "measure.profile=false",
 ]
 
 

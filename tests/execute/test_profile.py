@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny import SUITE, write_suite
+from tiny import WHOLE, write_suite
 
 import mtlbench
 
@@ -11,8 +11,8 @@ import mtlbench
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profile")
-    text = SUITE.replace("training: {epochs: 1, batch: 8}", "training: random")
-    settings = ["launches=1", "frame_rate_hz=50", "poisson_rate_hz=20", "arrival_seconds=1", "requeue=0"]
+    text = WHOLE.replace("training: {epochs: 1, batch: 8}", "training: random")
+    settings = ["launches=1", "frame_rate_hz=50", "poisson_rate_hz=20", "arrival_seconds=1"]
     overrides = [f"measure.{setting}" for setting in settings]
     result = mtlbench.run(write_suite(folder, text), out=folder / "run", overrides=overrides)
     assert result.exit_code == 0

@@ -177,7 +177,8 @@ def test_adding_a_cell_reruns_no_other(finished, tmp_path):
     shutil.copytree(finished.result.folder, folder)
     before = RunFolder(folder).launches()
     observer = Recorder()
-    result = run(finished.suite, out=folder, overrides=["tasks=[[semseg,depth],[semseg]]"], observer=observer)
+    changes = ["tasks=[[semseg,depth],[semseg]]", "measure.profile=false"]
+    result = run(finished.suite, out=folder, overrides=changes, observer=observer)
     launches = RunFolder(folder).launches()
     assert launches[: len(before)] == before
     old = {launch["cell_id"] for launch in before}
@@ -202,7 +203,8 @@ def test_more_launches_extend_the_blocks(finished, tmp_path):
 
 def test_one_seed_gives_the_same_metrics_again(finished, tmp_path, monkeypatch):
     monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache"))
-    again = run(finished.suite, out=tmp_path / "run", overrides=["measure.launches=1"])
+    quick = ["measure.launches=1", "measure.profile=false"]
+    again = run(finished.suite, out=tmp_path / "run", overrides=quick)
     columns = [name for name in again.table.columns if name.startswith(("metric.", "delta_m", "macs_"))]
     pd.testing.assert_frame_equal(again.table[columns], finished.result.table[columns])
     assert list(again.table["weights_hash"]) == list(finished.result.table["weights_hash"])
@@ -238,7 +240,8 @@ def test_a_folder_of_another_suite_is_refused(finished, tmp_path):
 
 def test_only_leaves_the_rest_as_it_is(finished, tmp_path):
     folder = tmp_path / "run"
-    result = run(finished.suite, out=folder, only="single_task*", overrides=["measure.launches=1"])
+    quick = ["measure.launches=1", "measure.profile=false"]
+    result = run(finished.suite, out=folder, only="single_task*", overrides=quick)
     statuses = result.table.set_index("variant")["status"].to_dict()
     assert statuses == {"single_task": "ok", "static_mtl": "skipped"}
     assert result.exit_code == 0

@@ -15,9 +15,11 @@ encoders: {name: vit, arch: nano, patch: 16}
 head: {name: multiscale, width: 8}
 variants: [static_mtl]
 training: {epochs: 1, batch: 8}
-measure:
-  {inputs: 2, launches: 2, max_seconds: 0.5, warmup_max_seconds: 0.2, resamples: 100, crosscheck: false, requeue: 0}
+measure: {inputs: 2, launches: 2, max_seconds: 0.5, warmup_max_seconds: 0.2, resamples: 100, crosscheck: false,
+          requeue: 0, profile: false}
 """
+WHOLE = SUITE.replace(", profile: false", "")
+"""With the profiling launch of every cell."""
 
 
 def write_suite(folder: Path, text: str = SUITE) -> Path:

@@ -59,6 +59,7 @@ class Tree:
 @pytest.fixture
 def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tree], Tree]:
     def planted(tree: Tree) -> Tree:
+        monkeypatch.setattr(module, "_FIRST_ZONE", SimpleNamespace(exists=lambda: f"{ZONE}0" in tree.files))
         shim = SimpleNamespace(path=SimpleNamespace(exists=lambda path: path in tree.files))
         monkeypatch.setattr(pyRAPL.device_api, "open", tree.open, raising=False)
         monkeypatch.setattr(pyRAPL.device_api, "os", shim)
@@ -206,14 +207,27 @@ def test_a_window_that_was_not_started_has_no_number(plant: Callable[[Tree], Tre
     assert PyRapl().stop().reason == "the meter was not started"
 
 
-def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_one_sentence(
+    plant: Callable[[Tree], Tree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(Tree())
     monkeypatch.setitem(sys.modules, "pyRAPL", None)
     assert "install pyRAPL" in str(PyRapl().unavailable())
 
 
+def test_without_counters_the_package_is_not_even_imported() -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom mtlbench.measure.energy import pyrapl\n"
+        "pyrapl._FIRST_ZONE = Path('nowhere')\n"
+        "assert 'shows no RAPL' in pyrapl.PyRapl().unavailable()\nassert 'pyRAPL' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_first_import_leaves_logging_and_standard_error_alone() -> None:
     code = (
-        "import logging\nfrom mtlbench.measure.energy import select_meter\nselect_meter('pyrapl')\n"
+        "import logging\nfrom pathlib import Path\nfrom mtlbench.measure.energy import pyrapl\n"
+        "pyrapl._FIRST_ZONE = Path('/')\npyrapl.PyRapl().unavailable()\n"
         "import sys\nassert 'pyRAPL' in sys.modules\n"
         "assert logging.getLogger().handlers == [] and logging.root.manager.disable == 0"
     )

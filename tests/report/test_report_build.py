@@ -17,7 +17,7 @@ from PIL import Image
 from mtlbench.errors import UsageError
 from mtlbench.report import ReportFiles, RunView, build
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -55,7 +55,7 @@ def read(files: ReportFiles) -> Page:
 
 
 def page_of(view: RunView, out: Path) -> Page:
-    return read(build([view], out))
+    return read(build([view], out, formats=()))
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     keep(tmp_path / "run", table[table["status"] == "ok"])
     run = {"suite": HOSTILE, "run_id": "'\"><b>", "primary": PRIMARY}
     view = fake_view(tmp_path / "run", table, run=run, environment={"<k>": "</dd><script>alert(4)</script>"})
-    page = page_of(view, tmp_path / "out")
+    page = read(build([view], tmp_path / "out", formats=(".svg",)))
     shown = "".join(page.text)
     assert HOSTILE in shown
     assert "{{7*7}}" in shown
@@ -208,15 +208,15 @@ def test_files_are_what_is_said(built: ReportFiles) -> None:
     assert len(list(built.figures[0].parent.iterdir())) == 3 * len(built.figures)
 
 
-def test_a_second_build_is_equal_and_leaves_no_old_figure(
-    full: RunView, built: ReportFiles, tmp_path: Path
-) -> None:
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "stale.png").write_bytes(b"")
-    again = build([full], tmp_path)
-    assert again.index.read_bytes() == built.index.read_bytes()
-    assert sorted((tmp_path / "figures").glob("*.png")) == sorted(again.figures)
-    for old, new in zip(built.figures, again.figures, strict=True):
+def test_a_second_build_is_equal_and_leaves_no_old_figure(tmp_path: Path) -> None:
+    view = fake_view(tmp_path / "run", full_table(seeds=1))
+    once = build([view], tmp_path / "once")
+    (tmp_path / "again" / "figures").mkdir(parents=True)
+    (tmp_path / "again" / "figures" / "stale.png").write_bytes(b"")
+    again = build([view], tmp_path / "again")
+    assert again.index.read_bytes() == once.index.read_bytes()
+    assert sorted((tmp_path / "again" / "figures").glob("*.png")) == sorted(again.figures)
+    for old, new in zip(once.figures, again.figures, strict=True):
         assert old.read_bytes() == new.read_bytes()
         for suffix in (".svg", ".pdf"):
             assert old.with_suffix(suffix).read_bytes() == new.with_suffix(suffix).read_bytes()
@@ -225,7 +225,7 @@ def test_a_second_build_is_equal_and_leaves_no_old_figure(
 def test_runs_are_shown_apart(tmp_path: Path) -> None:
     first = fake_view(tmp_path / "a", full_table(seeds=1).iloc[:3])
     second = fake_view(tmp_path / "b", full_table(seeds=1).iloc[:2].assign(extra=1), run={"run_id": "second"})
-    files = build([first, second], tmp_path / "out")
+    files = build([first, second], tmp_path / "out", formats=(".svg",))
     page = read(files)
     assert len(page.of("article")) == 2
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
@@ -267,6 +267,13 @@ def test_every_hole_leaves_a_page_with_sentences(tmp_path: Path, kind: str) -> N
     text = "".join(page.text)
     assert expected[kind] in text
     assert "nan" not in text.partition('"use strict"')[0].lower().split()
+
+
+def test_without_formats_no_figure_is_a_file_and_the_page_names_none(tmp_path: Path) -> None:
+    files = build([fake_view(tmp_path / "run", full_table(seeds=1).iloc[:2])], tmp_path / "out", formats=())
+    assert files.figures == ()
+    assert list((tmp_path / "out" / "figures").iterdir()) == []
+    assert "figures/" not in files.index.read_text(encoding="utf-8")
 
 
 def test_no_run_is_an_error(tmp_path: Path) -> None:

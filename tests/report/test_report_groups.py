@@ -23,6 +23,13 @@ def test_cells_of_other_hardware_data_tasks_or_machines_share_no_group(tmp_path:
     assert [metric.task for metric in found[3].metrics] == ["semseg"]
 
 
+def test_cells_and_points_are_few_blocks_so_that_a_thousand_groups_split_fast(tmp_path: Path) -> None:
+    (group,) = groups(fake_view(tmp_path, full_table(seeds=1)))
+    for frame in (group.cells, group.points):
+        # A string column is a block of its own, and each costs time in every group.
+        assert not any(isinstance(kind, pd.StringDtype) for kind in frame.dtypes)
+
+
 def test_points_are_means_over_seeds_with_the_outermost_limits(tmp_path: Path) -> None:
     table = full_table(seeds=2)
     (group,) = groups(fake_view(tmp_path, table))

@@ -16,19 +16,19 @@ from mtlbench.report.frame import variants
 from mtlbench.report.groups import groups
 
 BUILD = """
-import json, resource, sys, time
+import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from fake_run import fake_view
 from fake_sweep import large
+from mtlbench.measure.memory import peak_rss_mib
 from mtlbench.report import build
 out = Path(sys.argv[2])
 view = fake_view(out / "run", large(*map(int, sys.argv[3:])))
 started = time.process_time()
 files = build([view], out / "report")
 spent = time.process_time() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"seconds": spent, "peak_mib": peak, "page": files.index.stat().st_size}))
+print(json.dumps({"seconds": spent, "peak_mib": peak_rss_mib(), "page": files.index.stat().st_size}))
 """
 
 

@@ -8,13 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_run import fake_view, full_table, random_weights
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mtlbench.report.frame import RunView
+from mtlbench.report.fronts import on_front, settled
 from mtlbench.report.gaps import gaps, warned
 from mtlbench.report.groups import groups
-from mtlbench.report.prose import answer, costs, front, settled
+from mtlbench.report.overview import headline
+from mtlbench.report.points import costs
+from mtlbench.report.prose import answer
 
 
 def tiny(**columns: list[Any]) -> RunView:
@@ -37,6 +40,18 @@ def test_a_settled_order_names_the_fastest() -> None:
     said = answer(groups(three([30, 20, 10], 1))[0])
     assert said.sentence == "adamtl is the fastest of 3 ways: 10.0 [9.0, 11.0] ms per call."
     assert "adamtl takes 33.3 % of the latency of the single-task networks." in said.evidence
+
+
+def test_a_way_is_one_way_whatever_tasks_it_was_trained_for() -> None:
+    tasks = ["a+b"] * 3 + ["a"] * 3
+    trained = ["a+b"] * 3 + ["a", "a+b", "a+b"]
+    names = ["single_task", "static_mtl", "exit"] * 2
+    latency = [30.0, 20.0, 10.0] * 2
+    bounds = {f"latency_ms.ci_{end}": [x + step for x in latency] for end, step in (("low", -1), ("high", 1))}
+    view = tiny(tasks=tasks, trained_tasks=trained, variant=names, latency_ms=latency, **bounds)
+    every = [answer(group) for group in groups(view)]
+    assert [said.best.label for said in every if said.best] == ["exit", "exit trained on a + b"]
+    assert headline(every) == "Least costly by a clear margin, of 2 settings: exit in 2."
 
 
 def test_overlapping_intervals_settle_nothing() -> None:
@@ -98,32 +113,34 @@ def test_the_measured_ratio_to_single_task_is_preferred(tmp_path: Path) -> None:
 box = st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 6), st.integers(0, 3))
 
 
-def on_front(points: list[tuple[float, float]], index: int) -> bool:
+def on_front_of(points: list[tuple[float, float]], index: int) -> bool:
     cost, quality = points[index]
     return not any(c <= cost and q >= quality and (c, q) != (cost, quality) for c, q in points)
 
 
-@settings(deadline=None)  # a table is read for each example, and the machine may be busy
 @given(st.lists(box, min_size=2, max_size=4))
 def test_a_settled_place_on_the_front_holds_at_every_corner_of_the_intervals(
     boxes: list[tuple[int, ...]],
 ) -> None:
-    columns: dict[str, list[float]] = {"latency_ms": [], "delta_m": []}
-    for name, centre, half in (("latency_ms", 0, 1), ("delta_m", 2, 3)):
-        columns[name] = [float(b[centre]) for b in boxes]
-        columns[f"{name}.ci_low"] = [float(b[centre] - b[half]) for b in boxes]
-        columns[f"{name}.ci_high"] = [float(b[centre] + b[half]) for b in boxes]
-    view = tiny(variant=[f"v{i}" for i in range(len(boxes))], **columns)
-    group = groups(view)[0]
-    (cost,) = costs(group)
+    cost, gain = (
+        np.array([[b[centre], b[centre] - b[half], b[centre] + b[half]] for b in boxes], dtype=float)
+        for centre, half in ((0, 1), (2, 3))
+    )
     corners = [list(product((b[0] - b[1], b[0] + b[1]), (b[2] - b[3], b[2] + b[3]))) for b in boxes]
-    now = front(group.points["latency_ms"], group.points["delta_m"])
-    sure = settled(group.points, cost, now)
+    now = on_front(cost, gain)
+    sure = settled(cost, gain, now)
     for index in range(len(boxes)):
-        assert now[index] == on_front([(b[0], b[2]) for b in boxes], index)
+        assert now[index] == on_front_of([(b[0], b[2]) for b in boxes], index)
         if sure[index]:
-            strict = {on_front(list(world), index) for world in product(*corners)}
+            strict = {on_front_of(list(world), index) for world in product(*corners)}
             assert strict == {now[index]}
+
+
+def test_what_has_no_interval_settles_nothing() -> None:
+    cost, gain = np.array([[1.0, 0.9, 1.1], [2.0, np.nan, np.nan], [3.0, 2.9, 3.1]]), np.zeros((3, 3))
+    on = on_front(cost, gain)
+    assert list(on) == [True, False, False]
+    assert list(settled(cost, gain, on)) == [False, False, True]
 
 
 def test_gaps_name_each_reason_once(tmp_path: Path) -> None:

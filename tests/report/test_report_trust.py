@@ -7,8 +7,12 @@ import pytest
 from fake_run import fake_view, full_table
 from fake_sweep import sweep
 
+from mtlbench import variants
+from mtlbench.measure import energy
+from mtlbench.report.energy import energy_words
 from mtlbench.report.frame import RunView
 from mtlbench.report.groups import groups
+from mtlbench.report.packages import package_words
 from mtlbench.report.trust import Trust, trust
 
 
@@ -83,7 +87,51 @@ def test_how_to_run_again_says_what_the_suite_does_not_know(tmp_path: Path) -> N
         found.rerun[0]
         == f"mtlbench run '{tmp_path}/my run/suite.resolved.yaml' --out '{tmp_path}/my run-again'"
     )
+    assert found.rerun[1] == f"mtlbench report '{tmp_path}/my run-again'"
     assert any("for pascal_context, set MTLBENCH_DATA" in sentence for sentence in found.rerun_words)
+
+
+def test_packages_that_variants_and_meters_come_from_are_named_with_their_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "site" / "early-0.3.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: early\nVersion: 0.3\n")
+    (metadata / "entry_points.txt").write_text(
+        "[mtlbench.variants]\nearly_exit = early:Exit\nstatic_mtl = early:Impostor\nunused = early:Unused\n"
+        "[mtlbench.meters]\nplug = early:Plug\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    for registry in (variants.registry, energy.registry):
+        monkeypatch.setattr(registry, "_installed", None)  # what is found here is forgotten afterwards
+    table = pd.DataFrame(
+        {"variant": ["static_mtl", "early_exit", "nowhere"], "code_version": "variant:static_mtl=1"}
+    )
+    view = fake_view(tmp_path, table, run={"measure": {"energy": "plug"}})
+    install, lost = package_words(view)
+    assert install.startswith(
+        "Install first, beside mtlbench: early 0.3 (variant early_exit and meter plug). "
+    )
+    assert "has variant nowhere:" in lost
+    own = fake_view(tmp_path, table.head(1), run={"measure": {"energy": "pyrapl"}})
+    assert list(package_words(own)) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"energy_mj": [1.0, 2.0], "energy_source": "nvml", "energy_quality": "measured"}, "nvml"),
+        ({"energy_mj": [1.0, 2.0], "energy_source": "log", "energy_quality": "replayed"}, "log, replayed"),
+        ({"energy_mj": [1.0, None], "energy_source": ["plug", "unmetered"]}, "plug, in 1 of 2 cells"),
+        ({"energy_mj": [1.0, 2.0], "energy_source": ["pyrapl: package", "nvml"]}, "pyrapl: package and nvml"),
+        ({"energy_mj": [1.0, 2.0]}, "a meter without a name"),
+        ({"energy_mj": [None, None], "energy_source": "unmetered"}, "not metered"),
+        ({"energy_mj": [None, None], "energy_modelled_mj": [3.0, None]}, "not metered, only modelled"),
+        ({}, "not metered"),
+    ],
+)
+def test_energy_is_told_with_its_meter(columns: dict[str, object], words: str) -> None:
+    assert energy_words(pd.DataFrame({"variant": ["a", "b"], **columns})) == words
 
 
 def test_warnings_name_their_cells(tmp_path: Path) -> None:

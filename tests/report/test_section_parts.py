@@ -13,8 +13,9 @@ from fake_run import TASKS, fake_view, full_table, hostile
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from section_checks import check_figures, static_alone, with_copies
 
-from mtlbench.report.canvas import Absent, Drawing, drawing
+from mtlbench.report.canvas import Absent, Drawing
 from mtlbench.report.colours import OKABE_ITO, styles
 from mtlbench.report.frame import RunView, variants
 from mtlbench.report.groups import groups
@@ -260,12 +261,7 @@ def test_nothing_finished_means_no_section(tmp_path: Path) -> None:
 
 
 def many_ways(tmp_path: Path) -> RunView:
-    base = with_parts(full_table(seeds=1), blocks=24)
-    static = base[base["variant"] == "static_mtl"]
-    copies = [static.assign(variant=f"way{i:03d}", cell_id=f"way-{i}") for i in range(249)]
-    return fake_view(
-        tmp_path, pd.concat([base[base["variant"] == "single_task"], *copies], ignore_index=True)
-    )
+    return fake_view(tmp_path, with_copies(with_parts(full_table(seeds=1), blocks=24), 249))
 
 
 def odd_names(tmp_path: Path) -> RunView:
@@ -276,8 +272,7 @@ def odd_names(tmp_path: Path) -> RunView:
 
 
 def one_way(tmp_path: Path) -> RunView:
-    view = rich_view(tmp_path, tasks=("semseg",))
-    return replace(view, table=view.table[view.table["variant"] == "static_mtl"])
+    return static_alone(rich_view(tmp_path, tasks=("semseg",)))
 
 
 def bare(tmp_path: Path) -> RunView:
@@ -294,20 +289,7 @@ def text_in_numbers(tmp_path: Path) -> RunView:
 def test_every_run_gives_figures_that_fit(tmp_path: Path, view: Any) -> None:
     found = built(view(tmp_path))
     assert found.lead
-    drawn = [shown for shown in found.blocks if isinstance(shown, Drawing)]
-    assert len({picture.slug for picture in drawn}) == len(drawn)
-    for picture in drawn:
-        assert picture.caption
-        assert picture.alt
-        with drawing():
-            picture.figure.draw_without_rendering()
-            tight = picture.figure.get_tightbbox()
-        width, height = picture.figure.get_size_inches()
-        assert width * 96 <= 680
-        assert tight.x0 >= -0.01
-        assert tight.x1 <= width + 0.01
-        assert tight.y0 >= -0.01
-        assert tight.y1 <= height + 0.01
+    check_figures(found, highest_px=900)
 
 
 def test_many_ways_are_thinned(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 from fake_run import HOSTILE, TASKS, fake_view, full_table, hostile, random_weights, spread
 from hypothesis import given
 from hypothesis import strategies as st
+from section_checks import check_figures, static_alone, with_copies
 
-from mtlbench.report.canvas import Absent, Drawing, drawing
+from mtlbench.report.canvas import Absent, Drawing
 from mtlbench.report.colours import styles
 from mtlbench.report.frame import Estimate, RunView, variants
 from mtlbench.report.groups import groups
@@ -256,6 +257,21 @@ def test_unsettled_break_even_says_so(tmp_path: Path) -> None:
     assert any("not settled by the intervals" in said for said in found.lead)
 
 
+def test_numbers_of_tasks_that_were_not_timed_are_named_in_the_sentence(tmp_path: Path) -> None:
+    table = with_terms(full_table(seeds=1))
+    subsets = subset_rows(table)
+    subsets.loc[
+        subsets["n_tasks"].isin([1, 2, 4]), ["latency_ms", "latency_ms.ci_low", "latency_ms.ci_high"]
+    ] = np.nan
+    (said,) = [
+        said for said in built(fake_view(tmp_path, table, subsets=subsets)).lead if "static_mtl is" in said
+    ]
+    assert "cheaper from 2 tasks on in executed MACs (38 % of theirs for all 5)" in said
+    latency = said.partition("executed MACs")[2]
+    assert "cheaper from 3 tasks on in latency" in latency
+    assert "sets of 1, 2 and 4 tasks were not timed" in latency
+
+
 def test_untimed_subsets_leave_one_panel_and_say_what_was_compared(tmp_path: Path) -> None:
     table = with_terms(full_table(seeds=1))
     found = built(fake_view(tmp_path, table, subsets=subset_rows(table, timed=False)))
@@ -321,10 +337,7 @@ def test_nothing_finished_means_no_section(tmp_path: Path) -> None:
 
 
 def many_ways(tmp_path: Path) -> RunView:
-    base = with_terms(full_table(seeds=1))
-    static = base[base["variant"] == "static_mtl"]
-    copies = [static.assign(variant=f"way{i:03d}", cell_id=f"way-{i}") for i in range(199)]
-    table = pd.concat([base[base["variant"] == "single_task"], *copies], ignore_index=True)
+    table = with_copies(with_terms(full_table(seeds=1)), 199)
     return fake_view(tmp_path, table, subsets=subset_rows(table))
 
 
@@ -334,8 +347,7 @@ def odd_names(tmp_path: Path) -> RunView:
 
 
 def one_way(tmp_path: Path) -> RunView:
-    view = rich_view(tmp_path, tasks=("semseg",))
-    return replace(view, table=view.table[view.table["variant"] == "static_mtl"])
+    return static_alone(rich_view(tmp_path, tasks=("semseg",)))
 
 
 def bare(tmp_path: Path) -> RunView:
@@ -355,21 +367,7 @@ def holes(tmp_path: Path) -> RunView:
 def test_every_run_gives_figures_that_fit(tmp_path: Path, view: Any) -> None:
     found = built(view(tmp_path))
     assert found.lead
-    drawn = [shown for shown in found.blocks if isinstance(shown, Drawing)]
-    assert len({picture.slug for picture in drawn}) == len(drawn)
-    for picture in drawn:
-        assert picture.caption
-        assert picture.alt
-        with drawing():
-            picture.figure.draw_without_rendering()
-            tight = picture.figure.get_tightbbox()
-        width, height = picture.figure.get_size_inches()
-        assert width * 96 <= 680
-        assert height * 96 <= 1200
-        assert tight.x0 >= -0.01
-        assert tight.x1 <= width + 0.01
-        assert tight.y0 >= -0.01
-        assert tight.y1 <= height + 0.01
+    check_figures(found, highest_px=1200)
 
 
 def test_many_ways_are_thinned_in_figures_and_whole_in_tables(tmp_path: Path) -> None:

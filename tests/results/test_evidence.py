@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mtlbench.results.cell_row import cell_row
-from mtlbench.results.evidence import gather
+from mtlbench.results.evidence import gather, mixed_code
 from mtlbench.results.folder import RunFolder
 
 
@@ -111,3 +111,29 @@ def test_lost_samples_and_changed_software_are_said(tmp_path):
     evidence.entry["spec"] |= {"variant": {"name": "v"}, "point": {}, "seed": 0, "hardware": {"batch": 1}}
     row = cell_row(evidence, {"run_id": "r", "suite": "s", "measure": {"resamples": 100}}, "m")
     assert {"samples_missing", "mixed_environment", "few_launches"} <= row["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "mixed"),
+    [
+        ([{"environment.mtlbench": "0.1"}, {"environment.mtlbench": "0.2"}], True),
+        ([{"environment.git_commit": "a"}, {"environment.git_commit": "b"}], True),
+        (
+            [{"extensions": {"encoder:x": "p 1, source a"}}, {"extensions": {"encoder:x": "p 1, source b"}}],
+            True,
+        ),
+        (
+            [{"extensions": {"encoder:x": "p 1, source a"}}, {"extensions": {"encoder:y": "p 2, source b"}}],
+            False,
+        ),
+        ([{"environment.git_commit": "a"}, {"environment.git_commit": None}], False),
+        ([{"environment.torch": "1"}, {"environment.torch": "2"}], False),
+    ],
+)
+def test_code_that_changed_within_a_run_is_noticed(tmp_path, codes, mixed):
+    first, second = (
+        _gather(tmp_path, [_launch("evaluate", **{"environment.mtlbench": "0.1"} | code)]) for code in codes
+    )
+    assert mixed_code([first, second]) is mixed
+    within = _gather(tmp_path, [_launch("evaluate", **codes[0]), _launch("time", **codes[1])])
+    assert mixed_code([within]) is mixed

@@ -3,8 +3,8 @@
 Reads the data and never writes beside it; what was found is returned.
 """
 
-from mtlbench.data.check.report import CheckReport, Problem
+from mtlbench.data.check.report import CheckReport, Place, Problem
 from mtlbench.data.check.sheet import contact_sheet
 from mtlbench.data.check.survey import check_folder
 
-__all__ = ["CheckReport", "Problem", "check_folder", "contact_sheet"]
+__all__ = ["CheckReport", "Place", "Problem", "check_folder", "contact_sheet"]

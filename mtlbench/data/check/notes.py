@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from mtlbench.data.check.report import QUANTILES, CheckReport
 from mtlbench.data.folder.description import Description
 from mtlbench.data.folder.encodings import UnitVectors
+from mtlbench.data.folder.files import LABEL_SUFFIXES
 from mtlbench.data.folder.index import Index
 
 __all__ = ["notes"]
@@ -22,8 +23,9 @@ def notes(
     index: Index,
     clip_of: Mapping[str, str],
     blank: Sequence[tuple[str, Path]],
+    refused: Set[str],
 ) -> list[str]:
-    """What whoever made the dataset should look at.
+    """What whoever made the dataset should look at; what merely follows from a problem is left out.
 
     Args:
         report: counts and histograms.
@@ -31,21 +33,28 @@ def notes(
         index: the samples.
         clip_of: by stem, its clip.
         blank: task and file of labels that are ignored or missing at every pixel.
+        refused: tasks of which a label cannot be used, which is a problem of its own.
     """
     return [
-        *_about_samples(report, blank),
-        *_about_labels(report, description),
+        *_about_samples(report, blank, refused),
+        *_about_labels(report, description, refused),
         *_about_clips(index, clip_of),
-        *_about_files(report),
+        *_about_files(report, index),
     ]
 
 
-def _about_samples(report: CheckReport, blank: Sequence[tuple[str, Path]]) -> Iterator[str]:
+def _about_samples(
+    report: CheckReport, blank: Sequence[tuple[str, Path]], refused: Set[str]
+) -> Iterator[str]:
     bare = sum(counts.unlabelled for counts in report.splits.values())
     if bare:
         yield f"{_count(bare, 'image')} without any label"
     for split, counts in report.splits.items():
-        lacking = [name for name, labelled in counts.labelled.items() if not labelled]
+        lacking = [
+            name
+            for name, labelled in counts.labelled.items()
+            if not labelled and name not in refused and any(c.labelled[name] for c in report.splits.values())
+        ]
         if lacking and counts.read:
             yield f"{split} has no label of {', '.join(lacking)}"
     for name in dict.fromkeys(name for name, _ in blank):
@@ -59,10 +68,10 @@ def _about_samples(report: CheckReport, blank: Sequence[tuple[str, Path]]) -> It
         )
 
 
-def _about_labels(report: CheckReport, description: Description) -> Iterator[str]:
+def _about_labels(report: CheckReport, description: Description, refused: Set[str]) -> Iterator[str]:
     for name, shares in report.classes.items():
         absent = [label for label, images in zip(shares.names, shares.images, strict=True) if not images]
-        if absent:
+        if absent and any(shares.images) and name not in refused:
             yield f"{name}: no pixel is {', '.join(absent)}"
     for name, numbers in report.numbers.items():
         encoding = description.tasks[name].encoding
@@ -84,7 +93,13 @@ def _about_clips(index: Index, clip_of: Mapping[str, str]) -> Iterator[str]:
             yield f"clip {clip} has frames in {' and '.join(sorted(found))}: neighbouring frames are nearly the same"
 
 
-def _about_files(report: CheckReport) -> Iterator[str]:
+def _about_files(report: CheckReport, index: Index) -> Iterator[str]:
+    for name, files in index.unread.items():
+        if files:
+            yield (
+                f"{_count(len(files), f'{name} label')} not read because of the ending ({_example(files)}): "
+                f"labels end in {' or '.join(LABEL_SUFFIXES)}"
+            )
     for role, files in report.unlisted.items():
         if files:
             what = "image" if role == "images" else f"{role} label"

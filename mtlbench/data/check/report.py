@@ -5,10 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["QUANTILES", "CheckReport", "ClassShares", "ImageFacts", "Numbers", "Problem", "SplitCounts"]
+__all__ = [
+    "QUANTILES",
+    "CheckReport",
+    "ClassShares",
+    "ImageFacts",
+    "Numbers",
+    "Place",
+    "Problem",
+    "SplitCounts",
+]
 
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+
+
+class Place(NamedTuple):
+    """Where a problem is.
+
+    Attributes:
+        where: a file, or a file and a line of it.
+        detail: what is special there; empty where `where` says it all.
+    """
+
+    where: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -17,12 +39,12 @@ class Problem:
 
     Args:
         what: what is wrong.
-        places: every file (and line) where it is.
+        places: all places where it is.
         fix: what to do about it, or None.
     """
 
     what: str
-    places: tuple[str, ...]
+    places: tuple[Place, ...]
     fix: str | None
 
 
@@ -34,7 +56,7 @@ class SplitCounts:
         listed: stems of its list.
         read: samples whose image was read.
         labelled: by task, samples with a label that was read.
-        unlabelled: read samples without any label.
+        unlabelled: read samples that have no label file.
     """
 
     listed: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from mtlbench.data.check.grouping import grouped
 from mtlbench.data.check.notes import notes
-from mtlbench.data.check.report import CheckReport, Problem, SplitCounts
+from mtlbench.data.check.report import CheckReport, SplitCounts
 from mtlbench.data.check.statistics import ClassTally, ImageTally, NumberTally, is_class_map
 from mtlbench.data.folder.content import content_hashes
 from mtlbench.data.folder.dataset import open_folder, twins
@@ -28,7 +29,7 @@ def check_folder(root: Path, limit: int | None = None) -> CheckReport:
     errors: list[DataError] = []
     opened = open_folder(root, errors.append)
     if opened is None:
-        return CheckReport(root, (root,), problems=_grouped(errors))
+        return CheckReport(root, (root,), problems=grouped(errors))
     description, index, clip_of = opened
     survey = _Survey(description, errors)
     counts = {split: survey.split(index, split, limit) for split in index.splits}
@@ -46,10 +47,10 @@ def check_folder(root: Path, limit: int | None = None) -> CheckReport:
         images=survey.images.result(),
         unlisted=index.unlisted,
     )
-    told = notes(report, description, index, clip_of, survey.blank)
+    told = notes(report, description, index, clip_of, survey.blank, survey.refused)
     if limit is not None and any(len(entries) > limit for entries in index.splits.values()):
         told.append(f"only the first {limit} samples of each split were read")
-    return replace(report, problems=_grouped(errors), notes=tuple(told))
+    return replace(report, problems=grouped(errors), notes=tuple(told))
 
 
 class _Survey:
@@ -63,6 +64,7 @@ class _Survey:
         self.numbers = {name: NumberTally(task) for name, task in kinds.items() if not is_class_map(task)}
         self.images = ImageTally()
         self.blank: list[tuple[str, Path]] = []
+        self.refused: set[str] = set()
         self.read: dict[str, tuple[Entry, ...]] = {}
 
     def split(self, index: Index, split: str, limit: int | None) -> SplitCounts:
@@ -72,7 +74,7 @@ class _Survey:
         self.read[split] = tuple(tasks)
         labelled = {name: sum(name in found for found in tasks.values()) for name in self._description.tasks}
         return SplitCounts(
-            index.listed[split], len(tasks), labelled, sum(not found for found in tasks.values())
+            index.listed[split], len(tasks), labelled, sum(not entry.labels for entry in tasks)
         )
 
     def _labelled(self, entry: Entry) -> set[str] | None:
@@ -84,19 +86,12 @@ class _Survey:
             return None
         self.images.add(photo)
         labels = read_labels(entry, photo, self._description, self._errors.append)
+        self.refused |= entry.labels.keys() - labels.keys()
         for name, label in labels.items():
             tally = self.classes.get(name) or self.numbers[name]
             if not tally.add(label):
                 self.blank.append((name, entry.labels[name]))
         return set(labels)
-
-
-def _grouped(errors: list[DataError]) -> tuple[Problem, ...]:
-    """Errors with the same words become one problem with several places."""
-    places: dict[tuple[str, str | None], list[str]] = {}
-    for error in errors:
-        places.setdefault((error.what, error.fix), []).append(error.where or "")
-    return tuple(Problem(what, tuple(dict.fromkeys(found)), fix) for (what, fix), found in places.items())
 
 
 def _folders(description: Description) -> tuple[Path, ...]:

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from mtlbench.data.folder.description import Description
+from mtlbench.data.folder.error import FolderError
 from mtlbench.data.folder.files import Refuse
-from mtlbench.data.folder.index import Index, read_lines, same_name
-from mtlbench.errors import DataError
+from mtlbench.data.folder.index import Index
+from mtlbench.data.folder.lists import read_lines, same_name
+from mtlbench.errors import DataError, did_you_mean
 
 __all__ = ["Attributes", "clip_runs", "read_attributes"]
 
@@ -36,7 +38,15 @@ def read_attributes(
             if stem not in stems:
                 continue
             if stem in numbers:
-                refuse(DataError(f"{stem!r} has two rows", where=where, fix="Keep one of them"))
+                refuse(
+                    FolderError(
+                        f"{stem!r} has two rows",
+                        where=where,
+                        kind="a stem has two rows",
+                        detail=repr(stem),
+                        fix="Keep one of them",
+                    )
+                )
             if clips in row:
                 clip_of[stem] = row.pop(clips)
             numbers[stem] = _numbers(row, where, refuse)
@@ -56,25 +66,33 @@ def clip_runs(stems: Sequence[str], clip_of: Mapping[str, str]) -> list[range]:
 
 def _rows(description: Description, refuse: Refuse) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Of each row of the file: its stem, where it stands, and its cells by column."""
-    file = description.root / str(description.keys.attributes)
-    lines = read_lines(file, refuse)
+    name = str(description.keys.attributes)
+    file = description.root / name
+    lines = read_lines(description.root, name, refuse)
     reader = csv.reader(line for _, line in lines)
     header = [name.strip() for name in next(reader, [])]
     clips = description.keys.clips
     needed = {"stem", clips} - {"folder", None} if clips else {"stem"}
     reserved = (_RESERVED - {clips}) & set(header) if clips else set()
-    faults = [f"has no column {name!r}" for name in sorted(needed - set(header), key=str)]
-    faults += [f"has a column {name!r}, which `clips` fills by itself" for name in sorted(reserved)]
-    faults += ["names a column twice"] if len(set(header)) < len(header) else []
-    for fault in faults if lines else []:
-        refuse(DataError(f"the file {fault}", where=f"{file}:{lines[0][0]}", fix="Correct its first line"))
+    faults = [
+        (f"has no column {name!r}", did_you_mean(str(name), header))
+        for name in sorted(needed - set(header), key=str)
+    ]
+    correct = "Correct its first line"
+    faults += [
+        (f"has a column {name!r}, which `clips` fills by itself", correct) for name in sorted(reserved)
+    ]
+    faults += [("names a column twice", correct)] if len(set(header)) < len(header) else []
+    for fault, fix in faults if lines else []:
+        refuse(DataError(f"the file {fault}", where=f"{file}:{lines[0][0]}", fix=fix))
     if faults:
         return
     for cells in reader:
         where = f"{file}:{lines[reader.line_num - 1][0]}"
         if len(cells) != len(header):
             what = f"the row has {len(cells)} cells, the first line {len(header)}"
-            refuse(DataError(what, where=where))
+            kind = f"a row has not the {len(header)} cells of the first line"
+            refuse(FolderError(what, where=where, kind=kind, detail=f"{len(cells)} cells"))
             continue
         row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
         yield same_name(row.pop("stem")), where, row
@@ -92,7 +110,15 @@ def _numbers(row: Mapping[str, str], where: str, refuse: Refuse) -> dict[str, fl
             value = math.nan
         if not math.isfinite(value):
             fix = "Attributes are numbers; leave the cell empty where there is none"
-            refuse(DataError(f"column {column!r} holds {cell!r}", where=where, fix=fix))
+            refuse(
+                FolderError(
+                    f"column {column!r} holds {cell!r}",
+                    where=where,
+                    kind=f"column {column!r} holds what is no number",
+                    detail=repr(cell),
+                    fix=fix,
+                )
+            )
             continue
         numbers[column] = value
     return numbers

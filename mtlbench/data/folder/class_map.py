@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from mtlbench.data.folder.encoding import Complaint, Encoding, described
+from mtlbench.data.folder.error import FolderError
 from mtlbench.data.folder.fitting import Scaling, scale_highest, scale_nearest, scale_vote
-from mtlbench.errors import DataError, did_you_mean
+from mtlbench.data.folder.meaning import (
+    UnknownValuesError,
+    listed_values,
+    two_class_advice,
+    values_advice,
+)
+from mtlbench.errors import did_you_mean
 from mtlbench.tasks.base import Task
 
 __all__ = ["ClassMap", "class_count", "class_names"]
 
 _LARGEST_SPAN = 1 << 20  # of stored values in one file; what needs a larger table is no class map
-_SHOWN = 8
 
 
 class ClassMap(Encoding):
@@ -67,7 +73,7 @@ class ClassMap(Encoding):
             found.append(("`ignore: rest` needs `values`", None))
         both = set(self.values or {}).intersection(self._ignored(task))
         if both:
-            found.append((f"{_listed(sorted(both))} cannot be both in `values` and in `ignore`", None))
+            found.append((f"{listed_values(sorted(both))} cannot be both in `values` and in `ignore`", None))
         return found
 
     def scaling(self, task: Task) -> Scaling:
@@ -78,24 +84,27 @@ class ClassMap(Encoding):
 
     def _decoded(self, stored: NDArray[Any], file: Path, task: Task) -> NDArray[Any]:
         if stored.ndim != 2 or stored.dtype.kind not in "iub":
-            raise DataError(
+            raise FolderError(
                 f"the label is {described(stored)}, not one whole number per pixel",
                 where=str(file),
+                kind=f"a {task.name} label is not one whole number per pixel",
+                detail=described(stored),
                 fix="Save class indices in one channel: an 8-bit grey or palette PNG, or whole numbers in .npy",
             )
         stored = stored.astype(np.int64)
         lowest = int(stored.min(initial=0))
         if stored.size and int(stored.max()) - lowest > _LARGEST_SPAN:
-            raise DataError(
+            raise FolderError(
                 f"the label holds values from {lowest} to {stored.max()}, which are no classes",
                 where=str(file),
+                kind=f"a {task.name} label holds numbers that are no classes",
+                detail=f"from {lowest} to {stored.max()}",
             )
         present = np.flatnonzero(np.bincount((stored - lowest).ravel())) + lowest
         labels = ((value, self._class_of(value, task)) for value in present.tolist())
         meaning = {value: label for value, label in labels if label is not None}
-        unknown = sorted(set(present.tolist()) - meaning.keys())
-        if unknown:
-            raise self._unknown(unknown, file, task)
+        if len(meaning) < len(present):
+            raise UnknownValuesError(file, task.name, present.tolist(), partial(self._explained, task=task))
         table = np.zeros(int(present.max(initial=lowest)) - lowest + 1, np.uint8)
         for value, label in meaning.items():
             table[value - lowest] = label
@@ -127,15 +136,24 @@ class ClassMap(Encoding):
         is_free = class_count(task) > 2 and self.threshold is None and empty not in (self.values or {})
         return (empty,) if is_free and self.ignore is None else ()
 
-    def _unknown(self, values: Sequence[int], file: Path, task: Task) -> DataError:
-        """What is wrong with stored `values` that have no meaning, and what to do about it."""
-        meant = "in `values`" if self.values is not None else f"a class (0 to {class_count(task) - 1})"
-        fix = "Give each value a class in `values`, or name it in `ignore`"
-        if class_count(task) == 2 and self.values is None:
-            fix = "Set `threshold: 128` if 255 means yes, or `ignore: 255` if it means unknown"
-        return DataError(
-            f"the label holds {_listed(values)}, neither {meant} nor ignored", where=str(file), fix=fix
-        )
+    def _explained(self, stored: Collection[int], task: Task) -> tuple[str, str]:
+        """Which of the `stored` values have no meaning, and what to write about them."""
+        names, count = class_names(task), class_count(task)
+        unknown = sorted(value for value in stored if self._class_of(value, task) is None)
+        if self.values is not None:
+            example = f"`{unknown[0]}: {names[0] if names else 0}`"
+            holds = f"{listed_values(unknown)}, neither in `values` nor ignored"
+            return holds, f"Give each of them a class in `values`, such as {example}, or name it in `ignore`"
+        ignored = set(stored).intersection(self._ignored(task))
+        others = set(stored) - ignored
+        holds = f"{listed_values(unknown)}, neither a class (0 to {count - 1}) nor ignored"
+        if count == 2:
+            return holds, self._in_file(two_class_advice(others, ignored, names), task)
+        return holds, self._in_file(values_advice(others, ignored, unknown, names, count), task)
+
+    @staticmethod
+    def _in_file(advice: str, task: Task) -> str:
+        return f"In dataset.yaml, below `{task.name}`: {advice[0].lower()}{advice[1:]}"
 
 
 def class_names(task: Task) -> Sequence[str]:
@@ -151,8 +169,3 @@ def class_count(task: Task) -> int:
 
 def _empty_value(task: Task) -> int:
     return int(task.empty_label(1, 1).flat[0])
-
-
-def _listed(values: Sequence[int]) -> str:
-    more = f" and {len(values) - _SHOWN} more values" if len(values) > _SHOWN else ""
-    return ("the value " if len(values) == 1 else "the values ") + ", ".join(map(str, values[:_SHOWN])) + more

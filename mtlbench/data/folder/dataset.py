@@ -19,13 +19,14 @@ from mtlbench.data.folder.description import (
     TITLE,
     Description,
     read_description,
-    sentences,
     task_from,
 )
+from mtlbench.data.folder.error import FolderError
 from mtlbench.data.folder.files import Refuse, raise_first
 from mtlbench.data.folder.fitting import Fit, Fitting
 from mtlbench.data.folder.index import Index, read_index
 from mtlbench.data.folder.reading import read_labels, read_photo
+from mtlbench.data.folder.sentences import sentences
 from mtlbench.errors import DataError, UsageError
 from mtlbench.hashing import digest
 
@@ -178,9 +179,11 @@ def twins(index: Index, hashes: Mapping[str, str]) -> Iterable[DataError]:
         for entry in entries:
             other, stem = first.setdefault(hashes[f"images/{entry.stem}"], (split, entry.stem))
             if other != split:
-                yield DataError(
+                yield FolderError(
                     f"the image is the same as {stem!r}, but one is in {other} and one in {split}",
                     where=str(entry.image),
+                    kind="an image is under two names in two splits",
+                    detail=f"in {split}, the same as {stem!r} in {other}",
                     fix="Take one of them out of its list",
                 )
 

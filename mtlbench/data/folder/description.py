@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError
 
 from mtlbench import tasks
 from mtlbench.component import Options, Row
 from mtlbench.data.folder.encoding import Complaint, Encoding
 from mtlbench.data.folder.encodings import ENCODINGS, default_encoding
 from mtlbench.data.folder.files import Refuse
+from mtlbench.data.folder.sentences import sentences
 from mtlbench.errors import DataError, UnknownNameError, UsageError, did_you_mean
 from mtlbench.tasks.base import Task
 
-__all__ = ["FILE_NAME", "TITLE", "Description", "TaskLabels", "read_description", "sentences", "task_from"]
+__all__ = ["FILE_NAME", "TITLE", "Description", "TaskLabels", "read_description", "task_from"]
 
 FILE_NAME = "dataset.yaml"
 TITLE = r"^\w[\w.-]*$"
-
-_PLAIN_WORDS = {
-    "input ": "",
-    "value error, ": "",
-    "a valid tuple": "a list",
-    "tuple": "list",
-    "dictionary": "mapping",
-    " after validation": "",
-}
 
 
 class Images(Options):
@@ -134,42 +125,6 @@ def task_from(name: str, options: Mapping[str, Any]) -> tuple[Task, dict[str, An
     return kind(**resolved), resolved
 
 
-def sentences(
-    error: ValidationError, model: type[BaseModel], prefix: str = "", known: Iterable[str] = ()
-) -> list[Complaint]:
-    """What pydantic complains of, a sentence for each key.
-
-    Args:
-        error: what pydantic says.
-        model: the model that refused.
-        prefix: what stands before the keys of `model`, with a dot.
-        known: keys that are valid beside those of `model`.
-    """
-    said: dict[str, Complaint] = {}
-    for details in error.errors(include_url=False):
-        loc = details["loc"]
-        path = prefix + ".".join(str(step) for step in loc)
-        if details["type"] == "extra_forbidden":
-            inner = _model_at(model, loc[:-1])
-            names = {*inner.model_fields, *(known if inner is model else ())}
-            said[path] = (f"unknown key `{path}`", did_you_mean(str(loc[-1]), names))
-        elif details["type"] == "missing":
-            said[path] = (f"key `{path}` is missing", f"Add `{loc[-1]}:` there")
-        else:
-            said[path] = (f"`{path}` {_in_words(details)}", None)
-    # a list is called too short because of an item that was refused by itself
-    return [said[path] for path in said if not any(other.startswith(f"{path}.") for other in said)]
-
-
-def _in_words(details: ErrorDetails) -> str:
-    """Pydantic's message in the words of YAML."""
-    value, message = details["input"], details["msg"]
-    message = message[0].lower() + message[1:]
-    for words, plain in _PLAIN_WORDS.items():
-        message = message.replace(words, plain)
-    return message + ("" if isinstance(value, dict | list) else f", not {value!r}")
-
-
 def _load(file: Path, refuse: Refuse) -> Any:
     """The content of the file; None where it cannot be read."""
     where = str(file)
@@ -227,7 +182,8 @@ def _task_labels(name: str, entry: Mapping[str, Any], found: list[Complaint]) ->
     try:
         task, options = task_from(name, own)
     except ValidationError as error:
-        found += sentences(error, kind.Options, prefix)
+        fields = {key for each in ENCODINGS.values() for key in each.model_fields}
+        found += sentences(error, kind.Options, prefix, fields, sorted(stored.keys() - fields))
         return None
     encoding = _encoding(task, stored.get("encoding"))
     try:
@@ -277,17 +233,3 @@ def _misplaced(keys: Keys, labels: Mapping[str, TaskLabels]) -> list[Complaint]:
             (f"`clips: {keys.clips}` names a column, but there is no `attributes`", "Add the file of it")
         )
     return found
-
-
-def _model_at(model: type[BaseModel], loc: tuple[Any, ...]) -> type[BaseModel]:
-    """The model that the keys `loc` below `model` lead to."""
-    for step in loc:
-        field = model.model_fields.get(str(step))
-        if (
-            field is None
-            or not isinstance(field.annotation, type)
-            or not issubclass(field.annotation, BaseModel)
-        ):
-            break
-        model = field.annotation
-    return model

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from mtlbench.component import Row
 from mtlbench.data.folder.class_map import ClassMap
 from mtlbench.data.folder.encoding import Complaint, Encoding, described
+from mtlbench.data.folder.error import FolderError
 from mtlbench.data.folder.fitting import Scaling, scale_mean, scale_nearest
 from mtlbench.errors import DataError
 from mtlbench.tasks.base import Task
@@ -35,9 +36,11 @@ class Scalar(Encoding):
 
     def _decoded(self, stored: NDArray[Any], file: Path, task: Task) -> NDArray[Any]:
         if stored.ndim != 2 or stored.dtype.kind not in "iuf":
-            raise DataError(
+            raise FolderError(
                 f"the label is {described(stored)}, not one number per pixel",
                 where=str(file),
+                kind=f"a {task.name} label is not one number per pixel",
+                detail=described(stored),
                 fix="Save it as a 16-bit grey PNG, or as numbers in .npy",
             )
         if stored.dtype.kind != "f" and self.scale is None:
@@ -76,9 +79,11 @@ class UnitVectors(Encoding):
             or stored.shape[2] != 3
             or (stored.dtype != np.uint8 and stored.dtype.kind != "f")
         ):
-            raise DataError(
+            raise FolderError(
                 f"the label is {described(stored)}, not one direction per pixel",
                 where=str(file),
+                kind=f"a {task.name} label is not one direction per pixel",
+                detail=described(stored),
                 fix="Save (n + 1) / 2 * 255 as an RGB PNG, or floats [height, width, 3] in .npy",
             )
         vectors = stored / 127.5 - 1 if stored.dtype == np.uint8 else stored.astype(np.float64)
@@ -104,9 +109,12 @@ class Array(Encoding):
         if file.suffix.lower() != ".npy" or stored.shape != empty.shape or stored.dtype != empty.dtype:
             layout = task.empty_label(7, 11).shape
             shape = ", ".join({7: "height", 11: "width"}.get(side, str(side)) for side in layout)
-            raise DataError(
-                f"the label is {described(stored)} in {file.suffix}, not {empty.dtype} [{shape}] in .npy",
+            expected = f"{empty.dtype} [{shape}] in .npy"
+            raise FolderError(
+                f"the label is {described(stored)} in {file.suffix}, not {expected}",
                 where=str(file),
+                kind=f"a {task.name} label is not {expected}",
+                detail=f"{described(stored)} in {file.suffix}",
                 fix="Save it with numpy.save in the layout of its task",
             )
         return stored

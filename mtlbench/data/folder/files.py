@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mtlbench.data.folder.error import FolderError
 from mtlbench.errors import DataError
 
 __all__ = ["LABEL_SUFFIXES", "Photo", "Refuse", "raise_first", "read_photo", "read_stored"]
@@ -61,9 +62,11 @@ def read_photo(file: Path) -> Photo:
     """
     picture, _ = _opened(file, "image")
     if picture.mode.startswith(("I", "F")):
-        raise DataError(
+        raise FolderError(
             f"the image has more than 8 bits per channel (mode {picture.mode})",
             where=str(file),
+            kind="an image has more than 8 bits per channel",
+            detail=f"mode {picture.mode}",
             fix="Save it as an 8-bit sRGB image",
         )
     upright = ImageOps.exif_transpose(picture)
@@ -90,9 +93,11 @@ def read_stored(file: Path) -> NDArray[Any]:
         return _read_array(file)
     picture, packing = _opened(file, "label")
     if picture.mode not in {"1", "L", "P", "I", "I;16", "I;16B", "RGB"}:
-        raise DataError(
+        raise FolderError(
             f"the label has {len(picture.getbands())} channels (mode {picture.mode})",
             where=str(file),
+            kind="a label has channels that no label has",
+            detail=f"mode {picture.mode}",
             fix="Save class indices or depths in one channel, directions as RGB; no label has transparency",
         )
     values = np.asarray(picture)
@@ -110,7 +115,7 @@ def _opened(file: Path, what: str) -> tuple[Image.Image, str]:
     except FileNotFoundError as error:
         raise _missing(file, what) from error
     except Exception as error:  # Pillow raises whatever corrupt bytes lead its decoders to
-        raise DataError(f"the {what} cannot be read: {error}", where=str(file), fix=_RESTORE) from error
+        raise _unreadable(file, what, error, _RESTORE) from error
     return picture, packing if isinstance(packing, str) else ""
 
 
@@ -129,9 +134,18 @@ def _read_array(file: Path) -> NDArray[Any]:
     except FileNotFoundError as error:
         raise _missing(file, "label") from error
     except Exception as error:  # NumPy raises whatever corrupt bytes lead its parser to
-        raise DataError(
-            f"the label cannot be read: {error}",
-            where=str(file),
-            fix="Restore it, or save it with numpy.save",
-        ) from error
+        raise _unreadable(file, "label", error, "Restore it, or save it with numpy.save") from error
     return array
+
+
+def _unreadable(file: Path, what: str, error: Exception, fix: str) -> FolderError:
+    # Pillow names the file once more, which would make every message another one
+    is_empty = file.is_file() and not file.stat().st_size
+    reason = "the file is empty" if is_empty else str(error).replace(f" {str(file)!r}", "")
+    return FolderError(
+        f"the {what} cannot be read: {reason}",
+        where=str(file),
+        kind=f"{'an' if what == 'image' else 'a'} {what} cannot be read",
+        detail=reason,
+        fix=fix,
+    )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from mtlbench.data.folder.description import Description
+from mtlbench.data.folder.error import FolderError
 from mtlbench.data.folder.files import LABEL_SUFFIXES, Refuse
+from mtlbench.data.folder.lists import Lists, read_lists
+from mtlbench.data.folder.names import Names
+from mtlbench.data.folder.scan import Scan, scan
 from mtlbench.errors import DataError
 
-__all__ = ["Entry", "Index", "read_index", "read_lines", "same_name"]
+__all__ = ["Entry", "Index", "read_index"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,12 +34,14 @@ class Index:
     Args:
         splits: entries by split, in the order of the lists.
         listed: how many distinct stems each list holds, with those that have no image.
-        unlisted: by `images` or task, files whose stem is in no list.
+        unlisted: by `images` or task, files whose stem is in no list; where lists or names are at fault, nothing.
+        unread: by task, files that lie where a label of a listed stem would, but whose ending is not read.
     """
 
     splits: Mapping[str, tuple[Entry, ...]]
     listed: Mapping[str, int]
     unlisted: Mapping[str, tuple[Path, ...]]
+    unread: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def entries(self) -> Iterator[Entry]:
         """The entries of all splits."""
@@ -45,147 +50,178 @@ class Index:
 
 
 def read_index(description: Description, refuse: Refuse) -> Index:
-    """Read the lists and find the files; stems that are refused are left out."""
-    root = description.root
-    lists = _read_lists(description, refuse)
-    stems = {stem for listed in lists.values() for stem in listed}
-    images = _scan(root / description.keys.images.folder, description.keys.images.suffixes, "images", refuse)
+    """Read the lists and find the files; stems that are refused are left out.
+
+    What merely follows from something that was refused is not told as well.
+    """
+    images_key = description.keys.images
+    images = scan(description.root, images_key.folder, images_key.suffixes, "images", refuse)
+    if images.exists and not images.stems:
+        refuse(_no_images(description.root / images_key.folder, images))
+    lists = read_lists(description, refuse)
     labels = {
-        name: _scan(root / known.encoding.folder, LABEL_SUFFIXES, f"labels of {name}", refuse)
+        name: scan(description.root, known.encoding.folder, LABEL_SUFFIXES, f"labels of {name}", refuse)
         for name, known in description.tasks.items()
     }
+    finder = _Finder(images, labels, refuse)
+    splits = {split: finder.entries(listed) for split, listed in lists.splits.items()}
+    stems = lists.stems | finder.meant
     for name, found in labels.items():
-        if not stems & found.keys():
-            refuse(_no_labels(root / description.tasks[name].encoding.folder, name, found))
+        if found.exists and stems and not stems & found.stems.keys():
+            refuse(_no_labels(description.root / description.tasks[name].encoding.folder, name, found, stems))
+    return Index(
+        splits,
+        {split: len(listed) for split, listed in lists.splits.items()},
+        _unlisted(lists, stems, {"images": images, **labels}),
+        {name: _unread(found, stems) for name, found in labels.items()},
+    )
 
-    def entry(stem: str, where: str) -> Entry | None:
-        image = _one(stem, images.get(stem, []), refuse)
-        if image is None:
-            if stem not in images:
-                refuse(DataError(f"there is no image for {stem!r}", where=where, fix=_nearest(stem, images)))
+
+class _Finder:
+    """Finds the files of listed stems.
+
+    Attributes:
+        meant: stems that are in no list, but that one of a list was meant to be.
+    """
+
+    def __init__(self, images: Scan, labels: Mapping[str, Scan], refuse: Refuse) -> None:
+        self.meant: set[str] = set()
+        self._images = images
+        self._labels = labels
+        self._refuse = refuse
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(self._images.stems)
+
+    def entries(self, listed: Mapping[str, str]) -> tuple[Entry, ...]:
+        """The samples of a list, by stem and line."""
+        found: dict[str, Entry] = {}
+        for line, where in listed.items():
+            stem = self._stem(line, where)
+            if stem is None or stem in found:
+                continue
+            image = _one(stem, self._images.stems[stem], self._refuse)
+            if image is not None:
+                found[stem] = Entry(stem, image, self._labelled(stem))
+        return tuple(found.values())
+
+    def _labelled(self, stem: str) -> dict[str, Path]:
+        files = {name: _one(stem, of.stems.get(stem, []), self._refuse) for name, of in self._labels.items()}
+        return {name: file for name, file in files.items() if file is not None}
+
+    def _stem(self, line: str, where: str) -> str | None:
+        """The stem that a line names, also where it has an ending, so that its files are looked at all the same."""
+        if line in self._images.stems:
+            return line
+        if not self._images.stems:  # which is said already
             return None
-        known = {name: _one(stem, found.get(stem, []), refuse) for name, found in labels.items()}
-        return Entry(stem, image, {name: file for name, file in known.items() if file is not None})
-
-    splits = {
-        split: tuple(known for stem, where in listed.items() if (known := entry(stem, where)) is not None)
-        for split, listed in lists.items()
-    }
-    unlisted = {
-        role: tuple(file for stem, files in found.items() if stem not in stems for file in files)
-        for role, found in {"images": images, **labels}.items()
-    }
-    return Index(splits, {split: len(listed) for split, listed in lists.items()}, unlisted)
-
-
-def read_lines(file: Path, refuse: Refuse) -> list[tuple[int, str]]:
-    """The lines of a text file that hold something, with their numbers from 1; any line ends, with or without BOM."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        reason = "there is no such file" if not file.exists() else f"the file cannot be read: {error}"
-        refuse(
-            DataError(
-                reason, where=str(file), fix="dataset.yaml names it: write it, or correct its name there"
-            )
-        )
-        return []
-    except UnicodeDecodeError:
-        refuse(DataError("the file is not UTF-8 text", where=str(file), fix="Save it as UTF-8"))
-        return []
-    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-
-
-def same_name(name: str) -> str:
-    """A name in one spelling: the same letters can be written in several ways in Unicode, and file systems differ."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _read_lists(description: Description, refuse: Refuse) -> dict[str, dict[str, str]]:
-    """By split, the stems of its list and the line on which each stands."""
-    lists: dict[str, dict[str, str]] = {}
-    first: dict[str, str] = {}
-    for split, name in description.keys.splits.model_dump().items():
-        file = description.root / name
-        lines = read_lines(file, refuse)
-        if not lines and file.is_file():
-            refuse(
-                DataError(f"the list of {split} is empty", where=str(file), fix="List a stem on each line")
-            )
-        lists[split] = {}
-        for number, line in lines:
-            stem, where = same_name(line), f"{file}:{number}"
-            path = PurePosixPath(stem)
-            if path.is_absolute() or ".." in path.parts or str(path) != stem:
-                fix = "List names relative to the folder of images, such as seq1/000001"
-                refuse(DataError(f"{line!r} is not a stem", where=where, fix=fix))
-            elif stem in first:
-                same = stem in lists[split]
-                what = "listed twice" if same else "in two splits, so what is tested was trained on"
-                fix = f"It is also on {first[stem]}; take it out of one of them"
-                refuse(DataError(f"{stem!r} is {what}", where=where, fix=fix))
-            else:
-                first[stem] = lists[split][stem] = where
-    return lists
-
-
-def _scan(folder: Path, suffixes: Iterable[str], what: str, refuse: Refuse) -> dict[str, list[Path]]:
-    """By stem, the files below `folder` that end in one of `suffixes`, whatever their case; links are followed."""
-    if not folder.is_dir():
-        refuse(
-            DataError(f"there is no folder of {what}", where=str(folder), fix="Correct it in dataset.yaml")
-        )
-        return {}
-    endings = {suffix.lower() for suffix in suffixes}
-    seen: set[str] = set()
-    found: dict[str, list[Path]] = {}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:  # a link that leads back up would be followed for ever
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        below = os.path.relpath(parent, folder)
-        for name in sorted(names):
-            stem, ending = os.path.splitext(name)
-            if ending.lower() in endings and not name.startswith("."):
-                path = stem if below == "." else f"{Path(below).as_posix()}/{stem}"
-                found.setdefault(same_name(path), []).append(Path(parent) / name)
-    return found
+        meant = self._names.meant(line)
+        if meant is not None:
+            self.meant.add(meant)
+        self._refuse(_no_image(line, where, meant, self._images))
+        return meant if meant == _without_ending(line) else None
 
 
 def _one(stem: str, files: list[Path], refuse: Refuse) -> Path | None:
     """The only file of a stem; None where there is none or more than one."""
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
-        where = str(files[0].parent)
-        refuse(DataError(f"several files for {stem!r}: {names}", where=where, fix="Keep one of them"))
+        refuse(
+            FolderError(
+                f"several files for {stem!r}: {names}",
+                where=str(files[0].parent),
+                kind="a stem has several files",
+                detail=names,
+                fix="Keep one of them",
+            )
+        )
         return None
     return files[0] if files else None
 
 
-def _no_labels(folder: Path, name: str, found: Mapping[str, list[Path]]) -> DataError:
-    if found:
-        example = next(iter(found))
+def _no_image(stem: str, where: str, meant: str | None, images: Scan) -> FolderError:
+    """What is wrong with a listed stem that has no image, by the usual slips."""
+    what = f"there is no image for {stem!r}"
+    kind, detail = "a listed stem has no image", repr(stem)
+    if meant is not None and meant == _without_ending(stem):
+        name = images.stems[meant][0].name
+        return FolderError(
+            what,
+            where=where,
+            kind="a line of a list has an ending, but stems have none",
+            detail=detail if stem.endswith(name) else f"{detail}, whose image is {name}",
+            fix=f"List the stem without its ending: {meant}",
+            advice="List stems without their ending, such as seq1/000001",
+        )
+    other = images.others.get(stem)
+    if meant is not None and other is None:
+        return FolderError(
+            what,
+            where=where,
+            kind=f"{kind}, but there is one of a similar name",
+            detail=f"{detail}: did you mean {meant!r}?",
+            fix=f"Did you mean {meant!r}",
+            advice="Correct the lists, or rename the images",
+        )
+    if other is not None:
+        ending = other.suffix or "no ending"
+        return FolderError(
+            f"{what}, because {other.name} is not read",
+            where=where,
+            kind=f"{kind}, because {ending} is not read",
+            detail=other.name,
+            fix=f"Add {ending} to `images.suffixes`, or convert the image" if other.suffix else None,
+        )
+    fix = "Restore the image, or take the stem out of the list"
+    return FolderError(what, where=where, kind=kind, detail=detail, fix=fix)
+
+
+def _without_ending(line: str) -> str:
+    return line.removesuffix(PurePosixPath(line).suffix)
+
+
+def _no_images(folder: Path, images: Scan) -> DataError:
+    endings = ", ".join(images.endings())
+    return DataError(
+        "there are no images" + (f", only files ending in {endings}" if endings else ""),
+        where=str(folder),
+        fix=f"Add the ending to `images.suffixes` if Pillow can read it ({endings})" if endings else None,
+    )
+
+
+def _no_labels(folder: Path, name: str, found: Scan, stems: set[str]) -> DataError:
+    if found.stems:
+        names = Names(stems)
+        example = next(iter(found.stems))
+        meant = names.meant(example)
+        alike = f": {meant!r} instead of {example!r}" if meant else ": same subfolder, same stem"
         return DataError(
             f"no label of {name} belongs to a listed stem; there is one for {example!r}, for example",
             where=str(folder),
-            fix="Name labels like their images: same subfolder, same stem",
+            fix=f"Name labels like their images{alike}",
         )
-    others = sorted({file.suffix for file in folder.rglob("*") if file.is_file()}) if folder.is_dir() else []
+    endings = ", ".join(found.endings())
     return DataError(
-        f"there are no labels of {name}" + (f", only files ending in {', '.join(others)}" if others else ""),
+        f"there are no labels of {name}" + (f", only files ending in {endings}" if endings else ""),
         where=str(folder),
         fix=f"Labels end in {' or '.join(LABEL_SUFFIXES)}",
     )
 
 
-def _nearest(stem: str, images: Mapping[str, list[Path]]) -> str:
-    """What to do about a stem without an image, by the usual slips."""
-    bare = stem.rpartition(".")[0]
-    if bare in images:
-        return f"List the stem without its ending: {bare}"
-    alike = [other for other in images if other.lower() == stem.lower()]
-    alike += [other for other in images if PurePosixPath(other).name == PurePosixPath(stem).name]
-    return f"Did you mean {alike[0]!r}" if alike else "Restore the image, or take the stem out of the list"
+def _unlisted(lists: Lists, stems: set[str], every: Mapping[str, Scan]) -> dict[str, tuple[Path, ...]]:
+    """Files that no list means; unknown where a line of the lists was not understood, or where none is meant."""
+    if not lists.whole:
+        return {}
+    return {
+        role: tuple(file for stem, files in found.stems.items() if stem not in stems for file in files)
+        for role, found in every.items()
+        if not stems.isdisjoint(found.stems)
+    }
+
+
+def _unread(found: Scan, stems: set[str]) -> tuple[Path, ...]:
+    """Files that would be the only label of a listed stem."""
+    if not found.stems:  # which is said already
+        return ()
+    return tuple(file for stem, file in found.others.items() if stem in stems and stem not in found.stems)

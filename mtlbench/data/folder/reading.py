@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mtlbench.data.folder.description import Description
+from mtlbench.data.folder.error import FolderError
 from mtlbench.data.folder.files import Photo, Refuse, read_photo
 from mtlbench.data.folder.index import Entry
 from mtlbench.errors import DataError
@@ -36,12 +37,15 @@ def read_labels(
     return labels
 
 
-def _other_size(size: tuple[int, ...], photo: Photo, where: str) -> DataError:
+def _other_size(size: tuple[int, ...], photo: Photo, where: str) -> FolderError:
     """What is wrong with a label of another (height, width) than its image."""
     label, image = "x".join(map(str, size)), "x".join(map(str, photo.size))
     what = f"the label is {label} pixels (height x width), its image {image}"
+    kind = "a label is not of the size of its image"
     fix = "Scale the label to the size of its image, by nearest neighbour"
     if photo.turned and size == photo.stored:
-        what += " once it is turned as its EXIF orientation says"
+        turned = " once it is turned as its EXIF orientation says"
+        what, kind = what + turned, kind + turned
         fix = "Turn the label as well, or save the image without an EXIF orientation"
-    return DataError(what, where=where, fix=fix)
+    detail = f"{label} pixels (height x width), its image {image}"
+    return FolderError(what, where=where, kind=kind, detail=detail, fix=fix)

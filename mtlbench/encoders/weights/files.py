@@ -29,7 +29,7 @@ def find_file(given: str) -> Path:
     """
     candidates = data_folders(given)
     for candidate in candidates:
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     looked = " nor ".join(str(candidate) for candidate in candidates)
     unset = "" if len(candidates) > 1 or Path(given).is_absolute() else " (MTLBENCH_DATA is not set)"
@@ -39,10 +39,26 @@ def find_file(given: str) -> Path:
     )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, or a folder that may not be looked into
+        return False
+
+
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal; remembered for as long as its size and time of change stay."""
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    """SHA-256 of a file in hexadecimal; remembered for as long as its size and time of change stay.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        stat = path.stat()
+        return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise DataError(
+            f"the weights file cannot be read: {error.strerror}", where=str(path), fix="Name a file that can"
+        ) from error
 
 
 @lru_cache(maxsize=64)

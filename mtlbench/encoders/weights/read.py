@@ -19,6 +19,7 @@ __all__ = ["Checkpoint", "read_checkpoint"]
 
 # Entries under which training scripts keep the weights, beside optimizer and epoch.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
+_NO_PICKLE = "its bytes are no pickle of tensors"
 _FIX = "Give a file with a state dictionary: safetensors, or saved by torch.save(model.state_dict(), FILE)"
 
 
@@ -86,7 +87,7 @@ def _read_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         needed = re.search(r"GLOBAL (\S+)", str(error))
         if needed is None:
-            raise _unreadable(path, "its bytes are no pickle of tensors") from error
+            raise _unreadable(path, _NO_PICKLE) from error
         raise DataError(
             f"reading this file means running code ({needed[1]}), which mtlbench never does",
             where=str(path),
@@ -95,7 +96,8 @@ def _read_torch(path: Path) -> Any:
     except Exception as error:  # torch raises whatever damaged bytes lead its parsers to
         if "TorchScript" in str(error):
             raise _unreadable(path, "it is a TorchScript program") from error
-        raise _unreadable(path, str(error).strip().split("\n")[0][:200]) from error
+        said = str(error).strip().split("\n")[0][:200]  # only what torch means to say is a sentence
+        raise _unreadable(path, said if isinstance(error, RuntimeError) else _NO_PICKLE) from error
 
 
 def _unreadable(path: Path, reason: str) -> DataError:

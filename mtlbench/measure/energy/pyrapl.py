@@ -15,6 +15,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -23,7 +24,7 @@ from mtlbench.measure.energy.base import EnergyReading, Meter
 __all__ = ["PyRapl"]
 
 _MAX_WINDOW_S = 60.0
-_FIRST_ZONE = "/sys/class/powercap/intel-rapl/intel-rapl:0"
+_FIRST_ZONE = Path("/sys/class/powercap/intel-rapl/intel-rapl:0")
 _ROOT_ONLY = (
     "the RAPL counters are readable by root only (CVE-2020-8694); run as root, or let an administrator run "
     "chmod a+r on every energy_uj below /sys/class/powercap/intel-rapl"
@@ -74,6 +75,8 @@ class PyRapl(Meter):
         """Open the counters once; why they cannot be."""
         if self.device != "cpu":
             return f"RAPL counts the energy of the CPU, not of {self.device}"
+        if not _FIRST_ZONE.exists():  # asked first: importing pyRAPL takes every launch half a second
+            return _NO_ZONE
         try:
             with _silenced():
                 import pyRAPL
@@ -83,8 +86,7 @@ class PyRapl(Meter):
             with _silenced():
                 self._sensor = self._sensor or pyRAPL.Sensor()
         except pyRAPL.PyRAPLException:
-            has_zone = pyRAPL.device_api.os.path.exists(_FIRST_ZONE)
-            return _ZONES_UNLIKE_SOCKETS if has_zone else _NO_ZONE
+            return _ZONES_UNLIKE_SOCKETS
         except (OSError, ValueError, LookupError) as error:
             return _why_unreadable(error)
         return None

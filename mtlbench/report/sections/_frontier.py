@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mtlbench.report.canvas import estimates
 from mtlbench.report.frame import numeric, text
+from mtlbench.report.fronts import on_front, settled
 from mtlbench.report.groups import Group
 from mtlbench.report.quantities import Unit, macs_unit
-from mtlbench.stats.pareto import pareto_front
 
 __all__ = ["COSTS", "Cost", "Frontier", "Quality", "cost_of", "frontier", "qualities"]
 
@@ -110,34 +110,6 @@ def frontier(group: Group, cost: Cost, quality: Quality) -> Frontier:
     if cost.exact:
         x = np.repeat(x[:, :1], 3, axis=1)
     gain = y if quality.higher_is_better else -y[:, [0, 2, 1]]
-    on = pareto_front(x[:, 0], gain[:, 0])
+    on = on_front(x, gain)
     judged = bool(np.isfinite(x[:, 1]).any() and (gain[:, 2] > gain[:, 1]).any())
-    return Frontier(cost, quality, names, x, y, on, _settled(_unbounded(x), _unbounded(gain), on), judged)
-
-
-def _unbounded(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lows and highs; what has no interval may be anything."""
-    return np.nan_to_num(values[:, 1], nan=-np.inf), np.nan_to_num(values[:, 2], nan=np.inf)
-
-
-def _settled(
-    cost: tuple[NDArray[np.float64], NDArray[np.float64]],
-    gain: tuple[NDArray[np.float64], NDArray[np.float64]],
-    on: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """Which points stay where they are, on the front or off it, wherever in their intervals all values lie.
-
-    On it stays what no rival can beat: each is surely dearer or surely worse. Off it stays what some rival
-    surely beats; only rivals that no other surely beats need be asked, which keeps this fast.
-    """
-    (cheap, dear), (worst, best) = cost, gain
-    settled = np.zeros(len(on), dtype=bool)
-    for index in np.flatnonzero(on):
-        beaten = (dear[index] < cheap) | (best < worst[index])
-        beaten[index] = True
-        settled[index] = beaten.all()
-    for rival in np.flatnonzero(pareto_front(dear, worst)):
-        surely = (dear[rival] <= cheap) & (best <= worst[rival])
-        strictly = (dear[rival] < cheap) | (best < worst[rival])
-        settled |= ~on & surely & strictly
-    return settled
+    return Frontier(cost, quality, names, x, y, on, settled(x, gain, on), judged)

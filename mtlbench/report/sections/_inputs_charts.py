@@ -19,7 +19,14 @@ from mtlbench.report.colours import Style
 from mtlbench.report.frame import Estimate
 from mtlbench.report.groups import Group
 from mtlbench.report.quantities import Unit, join, macs_unit, with_interval
-from mtlbench.report.sections._inputs_frame import Measure, WayInputs, in_order, rank
+from mtlbench.report.sections._inputs_frame import (
+    FEWEST_FOR_TAILS,
+    Measure,
+    WayInputs,
+    in_order,
+    rank,
+    tail,
+)
 
 __all__ = ["MOST_ROWS", "cost_drawing", "difficulty_drawing", "latency_drawing"]
 
@@ -29,7 +36,7 @@ MOST_PANELS = 4
 BINS = 24
 TREND_BINS = 5
 ROW_INCHES, FOOT_INCHES = 0.46, 1.15
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+QUARTILES = (0.25, 0.5, 0.75)
 
 
 def cost_drawing(group: Group, ways: Sequence[WayInputs], look: dict[str, Style]) -> Drawing:
@@ -55,7 +62,7 @@ def cost_drawing(group: Group, ways: Sequence[WayInputs], look: dict[str, Style]
         symbols(figure, _key(shown))
     caption = (
         "Hills show how many inputs cost how much, bars the middle half, lines reach from the 5th to the 95th "
-        f"percentile, all seeds together.{_hidden(ways)}"
+        f"percentile{_few([len(way.own) for way in shown])}, all seeds together.{_hidden(ways)}"
     )
     alt = f"Distributions of nominal MACs over inputs. {'; '.join(said)}."
     return Drawing(f"{group.slug}-input-cost", "What single inputs cost", caption, alt, figure)
@@ -76,7 +83,8 @@ def latency_drawing(group: Group, ways: Sequence[WayInputs], look: dict[str, Sty
         symbols(figure, _key(()))
     caption = (
         "Each input counts with the median over launches of its fastest repeat. Where every input costs the same, "
-        f"what is spread here is the noise of the machine.{_hidden(ways)}"
+        f"what is spread here is the noise of the machine. Lines reach from the 5th to the 95th percentile"
+        f"{_few([way.timed for way in shown])}.{_hidden(ways)}"
     )
     alt = f"Distributions of latency over inputs. {'; '.join(said)}."
     return Drawing(f"{group.slug}-input-latency", "How long single inputs take", caption, alt, figure)
@@ -130,7 +138,8 @@ def _ridge(axes: Axes, position: int, values: NDArray[np.float64], colour: str) 
     counts, edges = np.histogram(values, bins=min(BINS, max(len(values) // 3, 4)))
     heights = position - 0.45 * np.repeat(counts / counts.max(), 2)
     axes.fill_between(np.repeat(edges, 2)[1:-1], heights, position, color=colour, alpha=0.5, lw=0)
-    low, lower, middle, upper, high = np.quantile(values, QUANTILES)
+    lower, middle, upper = np.quantile(values, QUARTILES)
+    low, high, _ = _ends(values)
     line = position + 0.08
     axes.plot([low, high], [line, line], color=colour, lw=1.2, zorder=2)
     axes.plot([lower, upper], [line, line], color=colour, lw=5, solid_capstyle="butt", zorder=3)
@@ -153,8 +162,23 @@ def _key(ways: Sequence[WayInputs]) -> dict[str, Artist]:
 
 
 def _in_words(values: NDArray[np.float64], unit: Unit) -> str:
-    low, middle, high = (with_interval(Estimate(float(q))) for q in np.quantile(values, [0.05, 0.5, 0.95]))
-    return f"median {middle} {unit.name}, 90 % of inputs between {low} and {high}"
+    *ends, share = _ends(values)
+    middle, low, high = (with_interval(Estimate(float(value))) for value in (np.median(values), *ends))
+    return f"median {middle} {unit.name}, {share} of {len(values)} inputs between {low} and {high}"
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float, str]:
+    """Where lines end, and what share of inputs lies between: of few inputs a percentile is none of them."""
+    if len(values) < FEWEST_FOR_TAILS:
+        return float(values.min()), float(values.max()), "all"
+    return -tail(-values), tail(values), "90 %"
+
+
+def _few(counts: Sequence[int]) -> str:
+    """What lines show where they cannot show percentiles."""
+    if min(counts) >= FEWEST_FOR_TAILS:
+        return ""
+    return f", and over everything where there are fewer than {FEWEST_FOR_TAILS} inputs"
 
 
 def _hidden(ways: Sequence[WayInputs]) -> str:

@@ -14,11 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mtlbench.report.frame import Estimate, RunView, is_ok, numeric, text
-from mtlbench.report.groups import Group
+from mtlbench.report.groups import Group, Metric
 
 __all__ = [
     "FEWEST",
+    "FEWEST_FOR_TAILS",
     "Measure",
+    "Solved",
     "WayInputs",
     "adaptive_ways",
     "correlation",
@@ -26,12 +28,16 @@ __all__ = [
     "group_inputs",
     "in_order",
     "measures",
+    "middle_of",
     "rank",
+    "solved",
+    "tail",
     "way_inputs",
 ]
 
 ALIKE = 1e-6
 FEWEST = 10
+FEWEST_FOR_TAILS = 20
 MOST_ATTRIBUTES = 2
 NOT_DIFFICULTY = ("clip", "frame")
 Z95 = 1.959964
@@ -78,6 +84,20 @@ class WayInputs:
     def by_image(self) -> pd.DataFrame:
         """Means over seeds, one row per image: an image is one observation, however many seeds saw it."""
         return self.rows.groupby("image", observed=True, sort=False)[_numbers(self.every)].mean()
+
+
+class Solved(NamedTuple):
+    """How well single inputs are solved, all tasks together.
+
+    Attributes:
+        way: by which dense way.
+        metrics: in which metrics.
+        rank: by image, the mean over those of its rank as a share of all inputs; the larger the better.
+    """
+
+    way: WayInputs
+    metrics: tuple[Metric, ...]
+    rank: pd.Series[float]
 
 
 class Measure(NamedTuple):
@@ -170,6 +190,19 @@ def dense_way(ways: Sequence[WayInputs]) -> WayInputs | None:
     return max((way for way in ways if not way.varies), key=lambda way: votes[way.label], default=None)
 
 
+def solved(group: Group, ways: Sequence[WayInputs]) -> Solved | None:
+    """Which inputs a dense way solves better than others; None where no way has a quality of single inputs."""
+    if not ways:
+        return None
+    way = dense_way(ways) or ways[0]
+    values = {metric: numeric(way.by_image, f"quality.{metric.task}") for metric in group.metrics}
+    known = {metric: column for metric, column in values.items() if column.notna().any()}
+    ranks = [column.rank(pct=True, ascending=metric.higher_is_better) for metric, column in known.items()]
+    if not ranks:
+        return None
+    return Solved(way, tuple(known), pd.concat(ranks, axis="columns").mean(axis="columns").dropna())
+
+
 def measures(way: WayInputs, ways: Sequence[WayInputs], group: Group) -> list[Measure]:
     """What is known of the difficulty of a way's inputs: the dataset's own attributes, the errors of its reference."""
     own = way.by_image
@@ -212,6 +245,18 @@ def correlation(first: pd.Series[float], second: pd.Series[float]) -> tuple[Esti
 def rank(way: WayInputs, measure: Measure) -> tuple[Estimate, int]:
     """How cost goes with difficulty, see `correlation`: above zero where harder inputs cost more."""
     return correlation(way.by_image["macs_nominal"], measure.values if measure.rising else -measure.values)
+
+
+def middle_of(values: NDArray[np.float64]) -> float:
+    """The median that is the value of some input: of an even number the lower one."""
+    return float(np.quantile(values, 0.5, method="inverted_cdf"))
+
+
+def tail(values: NDArray[np.float64]) -> float:
+    """The least value that at most one in twenty exceeds; NaN for fewer than twenty, of which that is the largest."""
+    if len(values) < FEWEST_FOR_TAILS:
+        return math.nan
+    return float(np.quantile(values, 0.95, method="inverted_cdf"))
 
 
 def _numbers(rows: pd.DataFrame) -> list[str]:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from mtlbench.report.frame import Estimate, numeric
 from mtlbench.report.groups import Group
 from mtlbench.report.quantities import macs_unit, with_interval
-from mtlbench.report.sections._inputs_frame import Measure, WayInputs, correlation, dense_way, in_order, rank
+from mtlbench.report.sections._inputs_frame import (
+    Measure,
+    WayInputs,
+    correlation,
+    in_order,
+    middle_of,
+    rank,
+    solved,
+    tail,
+)
 from mtlbench.report.tables import Entry, Header, Row, Table
 
 __all__ = ["MOST_COST_ROWS", "MOST_SAID", "cost_table", "hardest", "rank_table"]
@@ -24,11 +33,11 @@ MOST_COST_ROWS = 40
 def cost_table(adaptive: Sequence[WayInputs]) -> Table:
     """A row per way that adapts: quantiles of the cost of an input, and the budget."""
     unit = macs_unit(float(way.rows["macs_nominal"].max()) for way in adaptive[:MOST_COST_ROWS])
-    quantiles = {
-        "least": (0.0, "The cheapest input.", 4),
-        "median": (0.5, "Half of the inputs cost at most this.", 1),
-        "p95": (0.95, "One input in twenty costs more.", 1),
-        "most": (1.0, "The dearest input.", 4),
+    quantiles: dict[str, tuple[Callable[[NDArray[np.float64]], float], str, int]] = {
+        "least": (np.min, "The cheapest input.", 4),
+        "median": (middle_of, "Half of the inputs cost at most this.", 1),
+        "p95": (tail, "At most one input in twenty costs more; not given for fewer than 20 inputs.", 1),
+        "most": (np.max, "The dearest input.", 4),
     }
     headers = [
         Header("variant", "", "The way of running the tasks.", 0),
@@ -41,8 +50,8 @@ def cost_table(adaptive: Sequence[WayInputs]) -> Table:
     for way in in_order(adaptive[:MOST_COST_ROWS]):
         costs = way.rows["macs_nominal"].to_numpy()
         values = [
-            with_interval(Estimate(float(np.quantile(costs, q))), unit.factor)
-            for q, _, _ in quantiles.values()
+            with_interval(Estimate(float(quantile(costs))), unit.factor)
+            for quantile, _, _ in quantiles.values()
         ]
         spent = float(costs.mean()) / way.reference
         rows.append(_row(way, [way.short_label, str(len(costs)), *values, _share(way.asked), _share(spent)]))
@@ -99,16 +108,13 @@ def _share(value: float) -> str:
 
 def hardest(group: Group, ways: Sequence[WayInputs], adaptive: Sequence[WayInputs]) -> list[Table]:
     """The inputs on which a dense way is worst, all tasks together; what ways that adapt spend on them."""
-    dense = dense_way(ways) or ways[0]
-    own = dense.by_image
-    metrics = [metric for metric in group.metrics if numeric(own, f"quality.{metric.task}").notna().any()]
-    if not metrics:
+    found = solved(group, ways)
+    if found is None:
         return []
+    dense, metrics = found.way, found.metrics
+    own = dense.by_image
     values = {metric: numeric(own, f"quality.{metric.task}") for metric in metrics}
-    ranks = pd.DataFrame(
-        {metric.task: values[metric].rank(pct=True, ascending=metric.higher_is_better) for metric in metrics}
-    )
-    worst = ranks.mean(axis="columns").dropna().sort_values(kind="stable").index[:MOST_HARDEST]
+    worst = found.rank.sort_values(kind="stable").index[:MOST_HARDEST]
     spenders = [way.by_image["macs_nominal"] for way in adaptive[:MOST_SAID]]
     unit = macs_unit(value for costs in spenders for value in costs)
     complexity = numeric(own, "attribute.complexity")
@@ -136,5 +142,5 @@ def hardest(group: Group, ways: Sequence[WayInputs], adaptive: Sequence[WayInput
         costs = [with_interval(Estimate(float(spent.get(image, np.nan))), unit.factor) for spent in spenders]
         shown = [str(image), *(with_interval(Estimate(float(value))) for value in numbers), *costs]
         rows.append(_row(dense, shown))
-    caption = f"Hardest of {len(ranks)} inputs, by the mean rank over tasks of what {dense.label} predicted"
+    caption = f"Hardest of {len(own)} inputs, by the mean rank over tasks of what {dense.label} predicted"
     return [Table(caption, tuple(headers), tuple(rows), (), ())]

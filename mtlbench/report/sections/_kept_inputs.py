@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,16 +10,14 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from mtlbench.report.frame import Estimate, RunView, is_ok, text
-from mtlbench.report.groups import Group
+from mtlbench.report.frame import Estimate
 from mtlbench.report.pictures import Column, Legend, Picture, Sample, Tile, TileRow
 from mtlbench.report.quantities import join, macs_unit, with_interval
+from mtlbench.report.sections._inputs_frame import ALIKE, Solved, WayInputs
+from mtlbench.report.sections._kept_read import MOST_EXTREMES, Kept
 
-__all__ = ["Kept", "compared", "extremes", "read_kept"]
+__all__ = ["compared", "extremes"]
 
-MOST_WAYS = 6
-MOST_EXTREMES = 2
-BASELINES = 2
 RANKS = ("cheapest", "median", "dearest")
 GREY = (128, 128, 128)
 IGNORED, WORST = 255, 254
@@ -33,95 +26,29 @@ EXACT_COLOURS = 64
 ERRORS = (255 * colormaps["magma"](np.arange(256))[:, :3]).round().astype(np.uint8)
 
 
-class Kept(NamedTuple):
-    """What one cell kept, the archive of `mtlbench.execute.jobs.pictures`.
-
-    Attributes:
-        way: its way.
-        variant: its variant.
-        facts: its JSON.
-        arrays: its pictures.
-    """
-
-    way: str
-    variant: str
-    facts: Mapping[str, Any]
-    arrays: Mapping[str, NDArray[Any]]
-
-    def place(self, image: str) -> int | None:
-        """Which of the kept inputs an image is; None where it was not kept."""
-        ids = [str(one["id"]) for one in self.facts["inputs"]]
-        return ids.index(image) if image in ids else None
-
-    def ranked(self, rank: str) -> int | None:
-        """Which of the kept inputs is the `cheapest`, `median` or `dearest`; None where inputs cost the same."""
-        found = (k for k, one in enumerate(self.facts["inputs"]) if rank in one["roles"])
-        return next(found, None)
-
-    @property
-    def tasks(self) -> list[str]:
-        """Its tasks."""
-        return list(self.facts["worst"])
-
-
-def read_kept(view: RunView, group: Group, first: Iterable[str] = ()) -> tuple[list[Kept], list[str]]:
-    """What the ways of a group kept, each in its first cell that kept anything, and sentences about what is missing.
+def compared(kept: Sequence[Kept], found: Solved | None = None, *, by_quality: bool = False) -> list[Sample]:
+    """One grid for each input that is spread over the test split: its label beside what every way predicted.
 
     Args:
-        view: the run.
-        group: whose cells.
-        first: ways to read whatever else is left out.
+        kept: what ways kept.
+        found: how well single inputs are solved, where it is known.
+        by_quality: the best solved input first, each called by its place; else in the order of the split.
     """
-    cells = group.cells[is_ok(group.cells)]
-    paths: dict[str, tuple[str, Path]] = {}
-    for cell, way, variant in zip(
-        *(text(cells, name) for name in ("cell_id", "label", "variant")), strict=True
-    ):
-        path = view.folder / "samples" / f"{cell}.pictures.npz"
-        if way not in paths and re.fullmatch(r"[\w.-]+", cell) and path.is_file():
-            paths[way] = (variant, path)
-    chosen = _thin(paths, list(first))
-    hidden = [way for way in paths if way not in chosen]
-    notes = [f"What {join(hidden)} predicted is in the run folder and not shown here."] if hidden else []
-    kept = []
-    for way in chosen:
-        variant, path = paths[way]
-        try:
-            kept.append(_read(way, variant, path))
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            notes.append(f"The pictures of {way} cannot be read from {path.name}: {error}.")
-    return kept, notes
-
-
-def _thin(paths: Mapping[str, tuple[str, Path]], first: Sequence[str]) -> list[str]:
-    """At most `MOST_WAYS` ways: baselines, some of those asked for, then the first and last point of each variant."""
-    if len(paths) <= MOST_WAYS:
-        return list(paths)
-    variants = pd.Series({way: variant for way, (variant, _) in paths.items()})
-    opening = variants.index[~variants.duplicated()]
-    closing = variants.index[~variants.duplicated(keep="last")]
-    asked = [way for way in first if way in paths]
-    wanted = dict.fromkeys([*opening[:BASELINES], *asked[:MOST_EXTREMES], *opening, *closing])
-    kept = list(wanted)[:MOST_WAYS]
-    return [way for way in paths if way in kept]
-
-
-def _read(way: str, variant: str, path: Path) -> Kept:
-    with np.load(path, allow_pickle=False) as archive:
-        if "facts" not in archive:
-            raise ValueError("it is of an older mtlbench; run the suite again")
-        arrays = dict(archive)
-    return Kept(way, variant, json.loads(str(arrays.pop("facts"))), arrays)
-
-
-def compared(kept: Sequence[Kept]) -> list[Sample]:
-    """One grid for each input that is spread over the test split: its label beside what every way predicted."""
     inputs = kept[0].facts["inputs"] if kept else []
     spread = [(str(one["id"]), int(one["index"])) for one in inputs if "spread" in one["roles"]]
-    return [_compared(image, index, kept) for image, index in spread]
+    rank = {} if found is None else found.rank.to_dict()
+    if not by_quality or len(spread) < 2 or any(image not in rank for image, _ in spread):
+        return [_compared(image, index, kept, found) for image, index in spread]
+    spread.sort(key=lambda one: -rank[one[0]])
+    called = ["best solved", *["median"] * (len(spread) == 3), "worst solved"]
+    called[1:1] = [""] * (len(spread) - len(called))
+    return [
+        _compared(image, index, kept, found, word)
+        for (image, index), word in zip(spread, called, strict=True)
+    ]
 
 
-def _compared(image: str, index: int, kept: Sequence[Kept]) -> Sample:
+def _compared(image: str, index: int, kept: Sequence[Kept], found: Solved | None, called: str = "") -> Sample:
     places = [(one, k) for one in kept if (k := one.place(image)) is not None]
     cells = [_Cell(one, k) for one, k in places]
     label = cells[0]
@@ -132,17 +59,48 @@ def _compared(image: str, index: int, kept: Sequence[Kept]) -> Sample:
         rows.append(TileRow(task, (label.label(task), *(cell.prediction(task) for cell in cells))))
         rows.append(TileRow(f"{task}, errors", (None, *(cell.errors(task) for cell in cells))))
     columns = (Column("input, labels"), *(Column(cell.one.way, (("MACs", cell.macs),)) for cell in cells))
-    facts = (("position", f"{index + 1} of {label.one.facts['count']}"),)
-    return _sample(f"Input {image}", facts, columns, rows, [one for one, _ in places])
+    facts = [("position", f"{index + 1} of {label.one.facts['count']}")]
+    if found is not None and image in found.rank:
+        worse, count = int((found.rank < found.rank[image]).sum()), len(found.rank)
+        facts.append(("solved better than", f"{worse} of {count} inputs by {found.way.label}"))
+    name = f"Input {image}" + (f", {called} of those with pictures" if called else "")
+    return _sample(name, tuple(facts), columns, rows, [one for one, _ in places])
 
 
-def extremes(kept: Sequence[Kept]) -> list[Sample]:
-    """One grid for each way that adapts: its cheapest, median and dearest input."""
-    return [_extremes(one) for one in kept if one.ranked("cheapest") is not None][:MOST_EXTREMES]
+def extremes(kept: Sequence[Kept], ways: Sequence[WayInputs] = ()) -> list[Sample]:
+    """One grid for each way that adapts: its cheapest, median and dearest input, each picture once.
+
+    Args:
+        kept: what ways kept.
+        ways: what every input costs, to say how many cost the same.
+    """
+    rows = {way.label: way.rows for way in ways}
+    adaptive = [one for one in kept if _differ([one.macs(k) for k in _ranked(one)])]
+    return [
+        _extremes(one, _costs(rows[one.way], one) if one.way in rows else np.empty(0))
+        for one in adaptive[:MOST_EXTREMES]
+    ]
 
 
-def _extremes(kept: Kept) -> Sample:
-    ranks = [(rank, _Cell(kept, k)) for rank in RANKS if (k := kept.ranked(rank)) is not None]
+def _costs(rows: pd.DataFrame, kept: Kept) -> NDArray[np.float64]:
+    return rows["macs_nominal"].to_numpy()[(rows["cell_id"] == kept.cell).to_numpy()]
+
+
+def _ranked(kept: Kept) -> dict[int, list[str]]:
+    """What the inputs that were kept for their cost are called; one may be several things at once."""
+    called: dict[int, list[str]] = {}
+    for rank in RANKS:
+        if (k := kept.ranked(rank)) is not None:
+            called.setdefault(k, []).append(rank)
+    return called
+
+
+def _differ(costs: Sequence[float]) -> bool:
+    return len(costs) > 1 and max(costs) > min(costs) * (1 + ALIKE)
+
+
+def _extremes(kept: Kept, costs: NDArray[np.float64]) -> Sample:
+    ranks = [(join(called), _Cell(kept, k)) for k, called in _ranked(kept).items()]
     cells = [cell for _, cell in ranks]
     rows = [TileRow("input", tuple(cell.image() for cell in cells))]
     for name in dict.fromkeys(name for cell in cells for name in cell.kept_names):
@@ -152,9 +110,10 @@ def _extremes(kept: Kept) -> Sample:
         rows.append(TileRow(f"{task}, label", tuple(cell.label(task) for cell in cells)))
         rows.append(TileRow(f"{task}, predicted", tuple(cell.prediction(task) for cell in cells)))
         rows.append(TileRow(f"{task}, errors", tuple(cell.errors(task) for cell in cells)))
-    columns = tuple(Column(rank, (("MACs", cell.macs), ("input", cell.name))) for rank, cell in ranks)
+    columns = tuple(Column(rank, (*cell.cost(costs), ("input", cell.name))) for rank, cell in ranks)
     facts = (("chosen among", f"{kept.facts['count']} inputs"),)
-    return _sample(f"Cheapest, median and dearest input of {kept.way}", facts, columns, rows, [kept])
+    name = f"{'Cheapest, median' if len(ranks) == len(RANKS) else 'Cheapest'} and dearest input of {kept.way}"
+    return _sample(name, facts, columns, rows, [kept])
 
 
 class _Cell:
@@ -169,9 +128,15 @@ class _Cell:
     @property
     def macs(self) -> str:
         """Nominal MACs with their unit."""
-        value = float(self._facts["macs_nominal"])
+        value = self.one.macs(self._k)
         unit = macs_unit([value])
         return f"{with_interval(Estimate(value), unit.factor)} {unit.name.removesuffix('MACs')}".strip()
+
+    def cost(self, costs: NDArray[np.float64]) -> tuple[tuple[str, str], ...]:
+        """Its MACs, and how many of all inputs cost as much, where it is not alone with it."""
+        alike = int(np.isclose(costs, self.one.macs(self._k), rtol=ALIKE, atol=0).sum())
+        same = (("inputs that cost this", f"{alike} of {len(costs)}"),) if alike > 1 else ()
+        return (("MACs", self.macs), *same)
 
     @property
     def kept_names(self) -> list[str]:

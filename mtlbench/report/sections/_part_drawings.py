@@ -22,10 +22,10 @@ from mtlbench.report.sections._tasks_stacks import (
     HATCHED,
     PLAIN,
     Fill,
-    legend_of_fills,
+    finish,
     ramp,
     stacks,
-    write_inside,
+    write_wholes,
 )
 from mtlbench.report.sections._tasks_ways import (
     MOST_SAID,
@@ -64,11 +64,8 @@ def split_drawing(group: Group, split: Split, look: dict[str, Style]) -> Drawing
         axes.set_xlabel(f"per cent of the {spent.name}")
         whole_bars(side, whole * split.unit.factor)
         side.set_xlabel(split.unit.name)
-        legend_of_fills(figure, {_legend_name(band): fills[band.name] for band in split.bands})
-        figure.draw_without_rendering()
-        write_inside(
-            axes, drawn, [[(_bare_percent(share),) for share in row] for row in rows / whole[:, None]]
-        )
+        words = [[_bare_percent(share) for share in row] for row in rows / whole[:, None]]
+        finish(figure, axes, drawn, words, {_legend_name(band): fills[band.name] for band in split.bands})
     tasks = tasks_of(group)
     several = text(points, "variant").eq(SINGLE_TASK).any() and len(tasks) > 1
     heads = [band.name.removeprefix("head ") for band in split.bands if band.family is Family.HEAD]
@@ -87,15 +84,7 @@ def split_drawing(group: Group, split: Split, look: dict[str, Style]) -> Drawing
 def whole_bars(axes: Axes, values: NDArray[np.float64]) -> None:
     """A bar for each row with its value, beside the pieces it is made of."""
     axes.barh(np.arange(len(values)), values, height=0.3, color=MUTED, zorder=2)
-    for position, value in enumerate(values):
-        axes.annotate(
-            with_interval(Estimate(value)),
-            (value, position),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
+    write_wholes(axes, values)
     axes.set_xlim(0, values.max() * 1.6)
     axes.xaxis.set_major_locator(MaxNLocator(2))
     axes.tick_params(axis="y", length=0, labelleft=False)

@@ -13,10 +13,10 @@ from mtlbench.report.quantities import with_interval
 from mtlbench.report.sections._tasks_stacks import (
     HATCHED,
     PLAIN,
-    legend_of_fills,
+    finish,
     ramp,
     stacks,
-    write_inside,
+    write_wholes,
 )
 from mtlbench.report.sections._tasks_ways import MOST_SAID, left_out, place_rows, thinned
 
@@ -51,21 +51,11 @@ def peak_drawing(group: Group, look: dict[str, Style]) -> Drawing | Absent:
         figure = Figure(figsize=(6.9, 0.34 * len(points) + 1.5))
         axes = figure.subplots()
         drawn = stacks(axes, rows, list(used.values()))
-        for position, value in enumerate(whole):
-            axes.annotate(
-                with_interval(Estimate(value)),
-                (value, position),
-                (4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-            )
+        write_wholes(axes, whole)
         place_rows(axes, points, look)
         axes.set_xlim(0, whole.max() * 1.12)
         axes.set_xlabel("memory, MiB")
-        legend_of_fills(figure, used)
-        figure.draw_without_rendering()
-        write_inside(axes, drawn, [[(with_interval(Estimate(value)),) for value in row] for row in rows])
+        finish(figure, axes, drawn, [[with_interval(Estimate(value)) for value in row] for row in rows], used)
     said = ", ".join(
         f"{label} {with_interval(Estimate(peak))} MiB, of which {with_interval(Estimate(weights))} weights"
         for label, peak, weights in zip(

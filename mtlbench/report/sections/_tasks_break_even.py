@@ -171,19 +171,29 @@ def break_even_sentences(group: Group, found: Sequence[Quantity]) -> list[str]:
 
 def _clause(verdict: Verdict, quantity: Quantity, n_tasks: int) -> str:
     size, sizes = verdict.found.size, verdict.found.sizes
-    if size is None:
-        some = f"for {len(verdict.found.sooner)} sets of tasks only" if verdict.found.sooner else ""
-        words = f"cheaper {some} in {quantity.name}" if some else f"never cheaper in {quantity.name}"
-    elif sizes == (n_tasks,):
-        words = f"cheaper for {_all(n_tasks)}, the only set compared, in {quantity.name}"
-    elif size == 1:
-        words = f"cheaper with any number of tasks in {quantity.name}"
-    else:
-        words = f"cheaper from {size} tasks on in {quantity.name}"
+    known = "counted" if quantity.exact else "timed"
+    lacking = [str(number) for number in range(1, n_tasks + 1) if number not in sizes]
     asides = (
         [f"{percent(verdict.whole)} of theirs for {_all(n_tasks)}"] if math.isfinite(verdict.whole) else []
     )
+    if sizes == (n_tasks,):
+        words = f"{'cheaper' if size else 'not cheaper'} for {_all(n_tasks)}, the only set compared,"
+    elif size is None and verdict.found.sooner:
+        words = f"cheaper for {len(verdict.found.sooner)} sets of tasks only"
+    elif size is None:
+        words = f"cheaper for no set of tasks that was {known}," if lacking else "never cheaper"
+    elif size == 1:
+        words = (
+            f"cheaper for every set of tasks that was {known},"
+            if lacking
+            else "cheaper with any number of tasks"
+        )
+    else:
+        words = f"cheaper from {size} tasks on"
+    if lacking and sizes != (n_tasks,):
+        asides.append(f"sets of {join(lacking, n_tasks)} task{'s' * (lacking != ['1'])} were not {known}")
     asides += [] if verdict.sure else ["not settled by the intervals"]
+    words = f"{words} in {quantity.name}"
     return f"{words} ({', '.join(asides)})" if asides else words
 
 

@@ -28,7 +28,7 @@ from mtlbench.report.colours import Style
 from mtlbench.report.frame import Estimate, brief, estimate, is_ok, numeric, text
 from mtlbench.report.groups import Group, Metric
 from mtlbench.report.quantities import aligned, join, with_interval
-from mtlbench.report.sections._tasks_stacks import legend_of_fills, stacks, task_fills, write_inside
+from mtlbench.report.sections._tasks_stacks import finish, stacks, task_fills
 from mtlbench.report.sections._tasks_ways import (
     SINGLE_TASK,
     first_of_each,
@@ -36,6 +36,7 @@ from mtlbench.report.sections._tasks_ways import (
     place_rows,
     tasks_of,
     thinned,
+    whiskered,
 )
 
 __all__ = ["quality_drawing", "quality_sentences", "terms_drawing"]
@@ -122,22 +123,8 @@ def _baseline_band(axes: Axes, value: Estimate, colour: str) -> None:
 
 
 def _dot(axes: Axes, position: float, value: Estimate, style: Style) -> None:
-    if not value.known:
-        return
-    axes.errorbar(
-        value.value,
-        position,
-        xerr=whiskers(value),
-        fmt=style.marker,
-        ms=6.5,
-        mfc=style.colour,
-        mec=INK,
-        mew=0.7,
-        ecolor=INK,
-        elinewidth=1.1,
-        capsize=2.5,
-        zorder=4,
-    )
+    if value.known:
+        whiskered(axes, value.value, position, style, xerr=whiskers(value))
 
 
 def _best(group: Group, metrics: Sequence[Metric]) -> str:
@@ -172,9 +159,7 @@ def terms_drawing(group: Group, look: dict[str, Style]) -> Drawing | Absent:
         place_rows(axes, points, look)
         axes.margins(x=0.06)
         axes.set_xlabel("per cent against single-task; right of zero is better")
-        legend_of_fills(figure, fills, {"delta-m, their sum": total})
-        figure.draw_without_rendering()
-        write_inside(axes, drawn, [[(task,) for task in tasks]] * len(points))
+        finish(figure, axes, drawn, [tasks] * len(points), fills, {"delta-m, their sum": total})
     alt = "Stacked bars of delta-m, a row for each way. " + " ".join(
         _said(row, tasks) for row in _rows(points)
     )

@@ -14,23 +14,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from mtlbench.report.canvas import HANDLE_INCHES, INK, LETTER_INCHES, shorten
+from mtlbench.report.frame import Estimate
+from mtlbench.report.quantities import with_interval
 
 __all__ = [
     "HATCHED",
     "PLAIN",
     "Fill",
-    "Stacks",
-    "legend_of_fills",
+    "finish",
     "ramp",
     "stacks",
     "task_fills",
-    "write_inside",
+    "write_wholes",
 ]
 
 EDGE, WORDS = "#2b323a", "#12161b"
@@ -133,25 +133,54 @@ def stacks(
     return Stacks(lengths, starts, tuple(fills), shift)
 
 
-def write_inside(axes: Axes, drawn: Stacks, words: Sequence[Sequence[tuple[str, ...]]]) -> None:
-    """Write into each piece the longest of its words that fits; the figure must have been laid out.
+def write_wholes(axes: Axes, values: NDArray[np.float64]) -> None:
+    """Write the value of each row behind its bar."""
+    for position, value in enumerate(values):
+        axes.annotate(
+            with_interval(Estimate(value)),
+            (value, position),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+
+
+def finish(
+    figure: Figure,
+    axes: Axes,
+    drawn: Stacks,
+    words: Sequence[Sequence[str]],
+    fills: dict[str, Fill],
+    marks: dict[str, Line2D] | None = None,
+) -> None:
+    """Name what is drawn below the figure, and write into each piece what fits.
 
     Args:
-        axes: where the pieces are.
+        figure: what the pieces are in.
+        axes: where they are, with final limits.
         drawn: from `stacks`.
-        words: for each row, for each piece, words from long to short.
+        words: for each row, for each piece.
+        fills: by name, for the legend.
+        marks: what else the legend names, after them.
     """
+    _legend(figure, fills, marks or {})
+    figure.draw_without_rendering()
+    _write_inside(axes, drawn, words)
+
+
+def _write_inside(axes: Axes, drawn: Stacks, words: Sequence[Sequence[str]]) -> None:
+    """Write into each piece its word, if it fits; the figure must have been laid out."""
     low, high = axes.get_xlim()
     inches = axes.get_window_extent().width / axes.figure.dpi / (high - low)
     for (row, piece), length in np.ndenumerate(drawn.lengths):
         room = abs(length) * inches - WORDS_MARGIN
-        fitting = next((said for said in words[row][piece] if len(said) * WORDS_LETTER <= room), "")
-        if fitting:
+        if 0 < len(words[row][piece]) * WORDS_LETTER <= room:
             fill = drawn.fills[piece]
             axes.text(
                 float(drawn.starts[row, piece] + length / 2),
                 row + drawn.shift,
-                fitting,
+                words[row][piece],
                 ha="center",
                 va="center",
                 fontsize=FONT_POINTS,
@@ -161,16 +190,15 @@ def write_inside(axes: Axes, drawn: Stacks, words: Sequence[Sequence[tuple[str, 
             )
 
 
-def legend_of_fills(figure: Figure, fills: dict[str, Fill], marks: dict[str, Line2D] | None = None) -> Legend:
-    """Name the fills under a figure, and further marks after them."""
+def _legend(figure: Figure, fills: dict[str, Fill], marks: dict[str, Line2D]) -> None:
     handles: list[Patch | Line2D] = [
         Patch(facecolor=fill.colour, hatch=fill.hatch, edgecolor=fill.edge, linewidth=0.5)
         for fill in fills.values()
     ]
-    handles += (marks or {}).values()
-    labels = [shorten(name, LEGEND_LETTERS) for name in (*fills, *(marks or {}))]
+    handles += marks.values()
+    labels = [shorten(name, LEGEND_LETTERS) for name in (*fills, *marks)]
     width = max(map(len, labels)) * LETTER_INCHES + HANDLE_INCHES
     columns = min(max(int(figure.get_figwidth() / width), 1), len(labels))
-    return figure.legend(
+    figure.legend(
         handles, labels, loc="outside lower center", ncols=columns, handletextpad=0.5, columnspacing=1.2
     )

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtlbench.report.canvas import INK, Absent, Drawing, drawing, legend, shorten
+from mtlbench.report.canvas import Absent, Drawing, drawing, legend, shorten
 from mtlbench.report.colours import Style
 from mtlbench.report.frame import HIGH, LOW, Estimate, RunView, brief, is_ok, numeric, text
 from mtlbench.report.groups import Group
@@ -29,6 +29,7 @@ from mtlbench.report.sections._tasks_ways import (
     not_listed,
     tasks_of,
     thinned,
+    whiskered,
 )
 from mtlbench.report.tables import Header, Row, Table
 
@@ -196,20 +197,8 @@ def _size_panel(axes: Axes, points: pd.DataFrame, quantity: Quantity, look: dict
             np.array([spread[i] for spread in sizes.values()], dtype=float) * factor for i in range(3)
         )
         axes.plot(x, mean, color=style.colour, lw=1.3, alpha=0.8, zorder=2)
-        axes.errorbar(
-            x,
-            mean,
-            yerr=[np.maximum(mean - least, 0), np.maximum(most - mean, 0)],
-            fmt=style.marker,
-            ms=6,
-            mfc=style.colour,
-            mec=INK,
-            mew=0.6,
-            ecolor=INK,
-            elinewidth=1.0,
-            capsize=2.5,
-            zorder=3,
-        )
+        reach = [np.maximum(mean - least, 0), np.maximum(most - mean, 0)]
+        whiskered(axes, x, mean, style, yerr=reach)
         if row["point"]:
             axes.annotate(
                 shorten(str(row["point"]), 12),

@@ -30,6 +30,7 @@ __all__ = [
     "place_rows",
     "tasks_of",
     "thinned",
+    "whiskered",
 ]
 
 MOST_ROWS = 16
@@ -97,6 +98,24 @@ def place_rows(axes: Axes, points: pd.DataFrame, look: dict[str, Style]) -> None
     axes.set_ylim(len(points) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, pad=16)
     axes.grid(visible=False, axis="y")
+
+
+def whiskered(axes: Axes, x: Any, y: Any, style: Style, **whiskers: Any) -> None:
+    """Marks of one variant with whiskers (`xerr` or `yerr`)."""
+    axes.errorbar(
+        x,
+        y,
+        fmt=style.marker,
+        ms=6.5,
+        mfc=style.colour,
+        mec=INK,
+        mew=0.7,
+        ecolor=INK,
+        elinewidth=1.1,
+        capsize=2.5,
+        zorder=4,
+        **whiskers,
+    )
 
 
 def name_headers(group: Group) -> tuple[Header, ...]:

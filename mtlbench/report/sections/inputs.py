@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mtlbench.report.canvas import Absent
 from mtlbench.report.colours import Style
@@ -23,11 +24,15 @@ from mtlbench.report.sections._inputs_frame import (
     adaptive_ways,
     group_inputs,
     measures,
+    middle_of,
     rank,
+    solved,
+    tail,
     way_inputs,
 )
 from mtlbench.report.sections._inputs_tables import MOST_COST_ROWS, MOST_SAID, cost_table, hardest, rank_table
-from mtlbench.report.sections._kept_inputs import compared, extremes, read_kept
+from mtlbench.report.sections._kept_inputs import compared, extremes
+from mtlbench.report.sections._kept_read import read_kept
 
 __all__ = ["section"]
 
@@ -50,7 +55,7 @@ def section(view: RunView, group: Group, look: dict[str, Style]) -> Section | No
         lead.append(_alike([way for way in ways if not way.varies]))
         blocks = [*_cost_blocks(group, adaptive, hard, look), *_latency_blocks(group, ways, look)]
         blocks += hardest(group, ways, adaptive)
-    shown, notes = _samples(view, group, [way.label for way in adaptive])
+    shown, notes = _samples(view, group, ways, adaptive)
     if not ways and not shown and not notes:
         return None
     return Section("inputs", TITLE, tuple(filter(None, [*lead, *notes])), (*blocks, *shown))
@@ -64,20 +69,34 @@ def _alike(static: Sequence[WayInputs]) -> str:
 
 def _cost_sentence(way: WayInputs) -> str:
     costs = way.rows["macs_nominal"].to_numpy()
-    unit = macs_unit([*costs, way.reference])
-    low, middle, high, top = (
-        with_interval(Estimate(float(value)), unit.factor) for value in np.quantile(costs, [0, 0.5, 0.95, 1])
-    )
-    said = (
-        f"With {way.label}, half of the inputs cost at most {middle} {unit.name}, one in twenty more than {high}; "
-        f"they range from {low} to {top}."
-    )
+    said = f"With {way.label}, {_reach(costs)}."
     spent = float(costs.mean()) / way.reference
     if math.isfinite(way.asked) and math.isfinite(spent):
         said += (
             f" Asked for {percent(way.asked)} of its reference's MACs, it spent {percent(spent)} on average."
         )
     return said
+
+
+def _reach(costs: NDArray[np.float64]) -> str:
+    """How far the costs of inputs lie apart, by what is told apart in the digits shown."""
+    unit = macs_unit(costs)
+    low, middle, high, top = (
+        with_interval(Estimate(float(value)), unit.factor)
+        for value in (costs.min(), middle_of(costs), tail(costs), costs.max())
+    )
+    if low == top:
+        return f"inputs cost {low} {unit.name}, alike in the digits shown"
+    if low == middle:
+        return f"half of the inputs or more cost the least, {low} {unit.name}; the dearest cost {top}"
+    if middle == top:
+        return f"more than half of the inputs cost the most, {top} {unit.name}; the cheapest cost {low}"
+    if middle == high:
+        said = f"all but at most one in twenty inputs cost at most {middle} {unit.name}"
+    else:
+        said = f"half of the inputs cost at most {middle} {unit.name}"
+        said += f", at most one in twenty more than {high}" if high not in ("-", top) else ""
+    return f"{said}; they range from {low} to {top}"
 
 
 def _difficulty_sentences(hard: Sequence[tuple[WayInputs, list[Measure]]]) -> list[str]:
@@ -133,9 +152,12 @@ def _latency_blocks(group: Group, ways: Sequence[WayInputs], look: dict[str, Sty
     return [Absent("How long single inputs take", reason)]
 
 
-def _samples(view: RunView, group: Group, adaptive: Sequence[str]) -> tuple[list[Sample], list[str]]:
+def _samples(
+    view: RunView, group: Group, ways: Sequence[WayInputs], adaptive: Sequence[WayInputs]
+) -> tuple[list[Sample], list[str]]:
     """Grids of pictures within what a page may hold, and sentences about the choice."""
-    kept, notes = read_kept(view, group, adaptive)
+    first = [way.label for way in adaptive]
+    kept, notes = read_kept(view, group, first)
     if not kept:
         return [], notes
     if not _is_early(view, group):
@@ -143,13 +165,14 @@ def _samples(view: RunView, group: Group, adaptive: Sequence[str]) -> tuple[list
         return [], [f"Pictures are shown for the first {most} groups only; all are in the run folder."]
     how = "The inputs with pictures were chosen by their position in the test split alone, the same for every way"
     best = extremes(
-        sorted(kept, key=lambda one: adaptive.index(one.way) if one.way in adaptive else len(adaptive))
+        sorted(kept, key=lambda one: first.index(one.way) if one.way in first else len(first)), adaptive
     )
     if best:
-        how += "; the cheapest, median and dearest are each way's own, of all inputs"
+        how += "; the cheapest, median and dearest are each way's own, of all inputs, the first of those that tie"
+    spread = compared(kept, solved(group, ways), by_quality=not best)
     shown: list[Sample] = []
     left = MOST_PICTURE_BYTES
-    for sample in [*best, *compared(kept)]:
+    for sample in [*best, *spread]:
         left -= sample.size
         if left < 0 and shown:
             notes.append("More inputs are in the run folder.")

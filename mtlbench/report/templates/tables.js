@@ -46,16 +46,44 @@ function makeSortable(table) {
   });
 }
 
+const BETWEEN = /[\s,;:=()[\]]+/;
+
+/** Lower-case words of a text, an option apart from its value. */
+function wordsOf(shown) {
+  return shown.toLowerCase().split(BETWEEN).filter(Boolean);
+}
+
+/** What a row is found by: its entries, after what their columns are called where those are options, without a unit. */
+function rowWords(row, heads) {
+  return [...row.cells].flatMap((cell, column) => {
+    const shown = [...cell.childNodes].filter((node) => !node.matches?.("sup, .interval")).map((node) => node.textContent);
+    return [...wordsOf(`${heads[column]} ${shown.join("")}`), ""];
+  });
+}
+
+function isNumber(word) {
+  return word !== "" && !Number.isNaN(Number(word));
+}
+
+/** Whether a row has a word, right after an option if one is given: a number by its value, so that 10 is not 10.7. */
+function hasWord(words, wanted, option) {
+  const is = isNumber(wanted) ? (word) => isNumber(word) && Number(word) === Number(wanted) : (word) => word.includes(wanted);
+  return words.some((word, place) => is(word) && (!option || words[place - 1] === option));
+}
+
 function makeFilter(tools) {
-  const rows = [...document.getElementById(tools.dataset.table).tBodies[0].rows];
-  const words = rows.map((row) => row.textContent.toLowerCase());
+  const table = document.getElementById(tools.dataset.table);
+  const rows = [...table.tBodies[0].rows];
+  const heads = [...table.tHead.rows[0].cells].map((head) => (head.querySelector(".unit") ? "" : head.textContent));
+  const words = rows.map((row) => rowWords(row, heads));
+  const options = new Set(words.flatMap((found) => found.filter((_, place) => isNumber(found[place + 1] ?? ""))));
   const [search, variant, status] = [tools.querySelector("input"), tools.querySelector(".by-variant"), tools.querySelector(".by-status")];
   const says = tools.querySelector("output");
   function apply() {
-    const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = wordsOf(search.value);
     let shown = 0;
     rows.forEach((row, place) => {
-      const fits = wanted.every((word) => words[place].includes(word))
+      const fits = wanted.every((word, at) => hasWord(words[place], word, isNumber(word) && options.has(wanted[at - 1]) && wanted[at - 1]))
         && (!variant.value || row.dataset.variant === variant.value)
         && (!status.value || (status.value === "left") === row.classList.contains("left"));
       row.hidden = !fits;
