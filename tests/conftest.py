@@ -9,6 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# Before torch is imported: the processes of pytest-xdist share the cores, and threads that wait for each other there
+# make everything many times slower.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
