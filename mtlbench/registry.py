@@ -11,8 +11,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
+from mtlbench.contracts import require_contract
 from mtlbench.errors import UnknownNameError, UsageError, did_you_mean
-from mtlbench.extensions import find_fault, note_extension, require_contract, told
+from mtlbench.extensions import find_fault, note_extension, told
 
 __all__ = ["Registry"]
 

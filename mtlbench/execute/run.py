@@ -175,12 +175,17 @@ class Executor:
     # Profiling ------------------------------------------------------------------------------------------------
 
     def _profile(self) -> None:
-        if not self._prepared.plan.suite.suite.measure.profile:
+        settings = self._prepared.plan.suite.suite.measure
+        if not settings.profile:
             return
+        repeats = RepeatBudget(settings.requeue)
         for cell in self._runnable_cells():
             if self._is_evaluated(cell) and not self._ledger.is_done(cell, "profile", 0, self._weights(cell)):
                 with file_lock(timing_lock_path(), on_wait=self._say_waiting) as lock:
-                    self._launch(cell, "profile", 0, 0, lock)
+                    again = True
+                    while again:
+                        launch = self._launch(cell, "profile", 0, 0, lock)
+                        again = repeats.wants_another(cell.id, disturbed=is_disturbed(launch))
 
     # Timing ---------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ def attribute_time(
     parts: Mapping[str, nn.Module],
     *,
     rounds: int = 5,
+    max_seconds: float = 60.0,
     clips: Sequence[range] | None = None,
     before_clip: Callable[[], object] | None = None,
 ) -> Attribution:
@@ -70,6 +71,7 @@ def attribute_time(
         clock: of the device.
         parts: the module of each named part; may be nested, see `PartTracker`.
         rounds: watched and unwatched calls of every input.
+        max_seconds: after which no further round begins; the first always runs.
         clips: as `time_calls` takes them; each is played once plain and once watched.
         before_clip: runs before each clip, outside the clock.
 
@@ -82,18 +84,22 @@ def attribute_time(
     played = checked_clips(len(inputs), clips)
     best: dict[int, tuple[int, dict[str, int]]] = {}
     plain_ns = np.full(len(inputs), np.iinfo(np.int64).max, dtype=np.int64)
+    begun = clock.now_ns()
     with frozen_gc():
-        for clip in (clip for _ in range(rounds) for clip in played):
-            prepare()
-            for index in clip:
-                start = clock.now_ns()
-                call(inputs[index])
-                plain_ns[index] = min(plain_ns[index], clock.now_ns() - start)
-            prepare()
-            for index in clip:
-                watched = _watched_call(call, inputs[index], clock, parts)
-                if index not in best or watched[0] < best[index][0]:
-                    best[index] = watched
+        for done in range(rounds):
+            if done and clock.now_ns() - begun > max_seconds * 1e9:
+                break
+            for clip in played:
+                prepare()
+                for index in clip:
+                    start = clock.now_ns()
+                    call(inputs[index])
+                    plain_ns[index] = min(plain_ns[index], clock.now_ns() - start)
+                prepare()
+                for index in clip:
+                    watched = _watched_call(call, inputs[index], clock, parts)
+                    if index not in best or watched[0] < best[index][0]:
+                        best[index] = watched
     part_ms: dict[str, float] = defaultdict(float)
     for _, by_part in best.values():
         for part, ns in by_part.items():

@@ -14,12 +14,16 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Health", "HealthReport", "compare"]
+__all__ = ["MACHINE_CODES", "Health", "HealthReport", "compare"]
 
 _CPU = Path("/sys/devices/system/cpu")
+_QUOTA = Path("/sys/fs/cgroup/cpu.stat")
 # Machine-wide times come in ticks of 10 ms, so a handful of ticks says nothing.
 _SLACK_S = 0.05
 _FEW_SWITCHES = 5
+
+MACHINE_CODES = frozenset({"foreign_load", "steal", "throttled"})
+"""Codes about the machine alone. The others suppose a process that computes all the while, not one that waits."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,13 @@ def _cores() -> int:
 
 
 def _throttle_events() -> int | None:
+    """Of the processor by its temperature, and of this process by a quota of its control group (version 2)."""
     files = [*_CPU.glob("cpu[0-9]*/thermal_throttle/*_throttle_count")]
     try:
-        return sum(int(file.read_text()) for file in files) if files else None
+        counts = [int(file.read_text()) for file in files]
+        if _QUOTA.exists():
+            fields = dict(line.split() for line in _QUOTA.read_text().splitlines())
+            counts += [int(fields[name]) for name in ("nr_throttled",) if name in fields]
+        return sum(counts) if counts else None
     except (OSError, ValueError):
         return None

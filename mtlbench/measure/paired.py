@@ -47,10 +47,13 @@ class PairedTimes:
     Attributes:
         block_ms: by name, float64 [blocks]: in each block the mean over inputs of each input's floor.
         health: of the whole measurement.
+        warnings: codes of `mtlbench.measure.warnings`: a call that did not become steady, too few rounds, a disturbed
+            machine.
     """
 
     block_ms: Mapping[str, NDArray[np.float64]]
     health: HealthReport
+    warnings: tuple[str, ...] = ()
 
     def latency_ms(self, name: str) -> float:
         """Median over blocks."""
@@ -99,8 +102,12 @@ def compare_calls(
             f"{len(calls)} calls in {blocks} blocks compare nothing", fix="Give two calls and a block"
         )
     resets = before_clip or {}
+    codes: set[str] = set()
     for name, call in calls.items():
-        warm_up(call, inputs, clock, max_seconds=max_seconds, clips=clips, before_clip=resets.get(name))
+        warm = warm_up(
+            call, inputs, clock, max_seconds=max_seconds, clips=clips, before_clip=resets.get(name)
+        )
+        codes.update(warm.warnings)
     times = {name: np.empty(blocks) for name in calls}
     before = Health.read()
     for block in range(blocks):
@@ -118,4 +125,6 @@ def compare_calls(
                 before_clip=resets.get(name),
             )
             times[name][block] = samples.mean_floor_ms()
-    return PairedTimes(times, compare(before, Health.read(), threads=threads))
+            codes.update(samples.warnings)
+    health = compare(before, Health.read(), threads=threads)
+    return PairedTimes(times, health, tuple(sorted({*codes, *health.warnings})))

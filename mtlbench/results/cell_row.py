@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlbench.results.evidence import Evidence, code_version
+from mtlbench.results.evidence import Evidence, code_version, is_disturbed
 from mtlbench.stats.bootstrap import bootstrap_metrics
-from mtlbench.stats.quantiles import Interval, median_interval, reportable_from
+from mtlbench.stats.quantiles import Interval, median_and_p95, median_interval, reportable_from
 
 __all__ = ["BOOTSTRAP_SEED", "cell_row", "time_columns", "with_interval"]
 
 BOOTSTRAP_SEED = 0
 
 _COST = (
-    *("params", "params_active", "macs_nominal", "macs_nominal_p50", "macs_nominal_p95", "macs_executed"),
+    *("params", "params_active", "macs_nominal", "macs_nominal_p50", "macs_nominal_p95"),
+    *("macs_nominal_timed", "macs_executed"),
     *(
         "macs_executed_p50",
         "macs_executed_p95",
@@ -172,8 +173,7 @@ def time_columns(evidence: Evidence) -> dict[str, Any]:
         enough = len(evidence.latencies_ms) >= reportable_from(q)
         value = float(np.quantile(evidence.latencies_ms, q, method="inverted_cdf")) if enough else None
         row[f"latency_ms_{name}"] = value
-    for name, q in (("p50", 0.5), ("p95", 0.95)):
-        row[f"latency_input_ms_{name}"] = float(np.quantile(floors, q))
+    row["latency_input_ms_p50"], row["latency_input_ms_p95"] = median_and_p95(floors)
     row["throughput_ips"] = 1e3 * batch / latency_ms
     for name in ("load_ms", "first_call_ms"):
         row[name] = float(np.median(evidence.numbers(name)))
@@ -227,6 +227,10 @@ def _warnings(evidence: Evidence) -> set[str]:
         difference = abs(launch["macs_executed"] - launch["macs_full"])
         if difference > _COUNTER_TOLERANCE * launch["macs_full"]:
             codes.add("counter_differs_from_formula")
+    if evidence.profile is not None and is_disturbed(evidence.profile):
+        codes.add("profile_disturbed")
+    if launch is not None and launch.get("decided_untrained"):
+        codes.add("untrained_decisions")
     if evidence.entry["waivers"]:
         codes.add("waiver")
     if evidence.lacks_samples:

@@ -86,6 +86,14 @@ CODES = {
         "The launches of this run come from different versions of mtlbench or of an extension, which alone may change "
         "numbers: run the suite in another --out folder."
     ),
+    "profile_disturbed": (
+        "Other work disturbed the launch that looked at memory and at the time of each part: do not read its times "
+        "closely, nor a realisation ceiling that rests on them."
+    ),
+    "untrained_decisions": (
+        "The weights are untrained and the variant cannot be told what to decide, so which paths ran means nothing: "
+        "train it, or give its runnable `forced` (docs/variants.md)."
+    ),
     "samples_missing": (
         "The files with this cell's samples are gone, so intervals and delta-m are missing: run the suite again, "
         "which repeats what lacks its samples."

@@ -133,7 +133,10 @@ def _paired_ratios(own: Evidence, other: Evidence | None, key: str) -> NDArray[n
 def _realisation(
     own: Evidence, row: Mapping[str, Any], reference: Evidence | None, macs_reference: float | None
 ) -> dict[str, Any]:
-    """Realisation efficiency = (1 - t / t_ref) / (1 - nominal / reference), see DESIGN section 1."""
+    """Realisation efficiency = (1 - t / t_ref) / (1 - nominal / reference), see DESIGN section 1.
+
+    Both are of the timed inputs: over all test images an adaptive variant may save another share.
+    """
     empty: dict[str, Any] = {
         **with_interval("realisation", None, None),
         **with_interval("realisation_energy", None, None),
@@ -143,7 +146,7 @@ def _realisation(
     if reason is not None:
         return empty | {"realisation_reason": reason}
     assert macs_reference is not None  # noqa: S101  # _no_realisation has seen it
-    saving = 1 - row["macs_nominal"] / macs_reference
+    saving = 1 - row["macs_nominal_timed"] / macs_reference
     time = _realised("realisation", (1 - _paired_ratios(own, reference, "latency_ms")) / saving)
     energy = _realised("realisation_energy", (1 - _paired_ratios(own, reference, "energy_mj")) / saving)
     assert reference is not None  # noqa: S101  # the same
@@ -154,18 +157,22 @@ def _realisation(
 def _ceiling(own: Evidence, reference: Evidence, saving: float) -> float | None:
     """The realisation if the skipped work took its share of the reference's time with it, and deciding took none.
 
-    Each part of the reference shrinks as its MACs do; a part without MACs stays as it is.
+    Each part of the reference shrinks as its MACs do; a part without MACs stays as it is. None where the variant spends
+    MACs in a part that the reference does not have, other than on deciding: then parts cannot be put side by side.
     """
     mine, full, profile = own.evaluation, reference.evaluation, reference.profile
     if mine is None or full is None or profile is None:
+        return None
+    prefix = "macs_nominal_timed_part."
+    spent = {key.removeprefix(prefix): macs for key, macs in mine.items() if key.startswith(prefix)}
+    if any(macs and f"macs_full_part.{part}" not in full for part, macs in spent.items() if part != "policy"):
         return None
     skipped_ms = 0.0
     for key, ms in profile.items():
         if key.startswith("time_part."):
             part = key.removeprefix("time_part.")
             whole = full.get(f"macs_full_part.{part}")
-            needed = mine.get(f"macs_nominal_part.{part}", 0.0)
-            skipped_ms += ms * max(1 - needed / whole, 0.0) if whole else 0.0
+            skipped_ms += ms * (1 - spent.get(part, 0.0) / whole) if whole else 0.0
     return float(skipped_ms / profile["time_watched_ms"] / saving)
 
 
@@ -177,7 +184,7 @@ def _no_realisation(
     own: Evidence, row: Mapping[str, Any], reference: Evidence | None, macs_reference: float | None
 ) -> str | None:
     reason = None
-    nominal = row.get("macs_nominal")
+    nominal = row.get("macs_nominal_timed")
     if own is reference:
         reason = "It is its own reference."
     elif reference is None or macs_reference is None:

@@ -171,16 +171,21 @@ def _evidence(
     evidence = Evidence(entry, folder)
     open_failures: dict[tuple[str, int], Launch] = {}
     timings: list[Launch] = []
+    repeated: set[tuple[str, int]] = set()
     for launch in launches:
         place = (launch["kind"], launch["block"])
         if launch["status"] != "ok":
-            open_failures[place] = launch
+            if place not in repeated:  # else the launch that was to be repeated counts
+                open_failures[place] = launch
         elif launch["reuse_key"] == keys.get(launch["kind"]):
             open_failures.pop(place, None)
+            if is_disturbed(launch):
+                repeated.add(place)
             if launch["kind"] == "evaluate":
                 evidence.evaluation = launch
             elif launch["kind"] == "profile":
-                evidence.profile = launch
+                if evidence.profile is None or is_disturbed(evidence.profile):
+                    evidence.profile = launch
             else:
                 timings.append(launch)
     origin = _origin(evidence.evaluation)

@@ -5,6 +5,7 @@ from mtlbench.stats.delta_m import Contribution, DeltaM, delta_m, paired_delta_m
 from mtlbench.stats.pareto import hypervolume_2d, pareto_front
 from mtlbench.stats.quantiles import (
     Interval,
+    median_and_p95,
     median_interval,
     min_samples,
     quantile_interval,
@@ -19,6 +20,7 @@ __all__ = [
     "delta_m",
     "hypervolume_2d",
     "image_weights",
+    "median_and_p95",
     "median_interval",
     "min_samples",
     "paired_delta_m",

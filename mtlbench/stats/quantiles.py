@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["Interval", "median_interval", "min_samples", "quantile_interval", "reportable_from"]
+__all__ = [
+    "Interval",
+    "median_and_p95",
+    "median_interval",
+    "min_samples",
+    "quantile_interval",
+    "reportable_from",
+]
+
+_FEWEST_FOR_P95 = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,20 @@ class Interval:
     low: float
     high: float
     level: float
+
+
+def median_and_p95(values: ArrayLike) -> tuple[float, float | None]:
+    """The middle of all inputs that there are, and the least of their values that at most one in twenty exceeds.
+
+    Args:
+        values: [n] of a fixed set of inputs, any unit.
+
+    Returns:
+        The median, and the 95th percentile; None for the latter under 20 inputs, where it would be the largest.
+    """
+    inputs = np.asarray(values, dtype=np.float64)
+    tail = float(np.quantile(inputs, 0.95, method="inverted_cdf")) if inputs.size >= _FEWEST_FOR_P95 else None
+    return float(np.median(inputs)), tail
 
 
 def median_interval(samples: ArrayLike, level: float = 0.95) -> Interval | None:

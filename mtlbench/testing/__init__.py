@@ -12,6 +12,7 @@ def test_conformance(check):
 ```
 """
 
-from mtlbench.testing.conformance import CHECKS, Case, ConformanceError
+from mtlbench.testing.case import Case, ConformanceError
+from mtlbench.testing.conformance import CHECKS
 
 __all__ = ["CHECKS", "Case", "ConformanceError"]

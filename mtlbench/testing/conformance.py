@@ -7,7 +7,6 @@ after. A declared waiver lifts the one check that it is about.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -17,67 +16,12 @@ from torch import Tensor, nn
 from mtlbench.cost.counter import count_call
 from mtlbench.measure.clock import CpuClock
 from mtlbench.measure.latency import time_calls
-from mtlbench.training.artifact import Named, Problem
+from mtlbench.testing.case import Case, ConformanceError
 from mtlbench.variants.base import Axis, Mode, Point, Runnable, Trace, Variant
 
-__all__ = ["CHECKS", "Case", "ConformanceError"]
+__all__ = ["CHECKS"]
 
 _TOLERANCE = 1e-4
-
-
-class ConformanceError(AssertionError):
-    """A variant breaks the contract; the message says which promise, and how."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A variant on a small problem.
-
-    Args:
-        variant: the class.
-        problem: what to build for.
-        images: normalised input [B, 3, H, W], B of at least 2.
-        options: of the variant.
-        seed: of the random weights.
-    """
-
-    variant: type[Variant]
-    problem: Problem
-    images: Tensor
-    options: Mapping[str, Any] = field(default_factory=dict)
-    seed: int = 0
-
-    @classmethod
-    def small(cls, variant: type[Variant], **options: Any) -> Case:
-        """A nano vision transformer with three tasks on three images of 32 x 48 pixels: busy, faint and flat.
-
-        They differ in contrast by far, so that a variant that decides for each image has something to decide.
-        """
-        problem = Problem(
-            (32, 48),
-            Named("vit", {"arch": "nano", "patch": 8}),
-            Named("multiscale", {"width": 16}),
-            (Named("semseg", {"classes": ["wall", "floor", "thing"]}), Named("depth"), Named("normals")),
-        )
-        images = torch.randn(3, 3, 32, 48, generator=torch.Generator().manual_seed(1))
-        images *= torch.tensor([1.5, 0.4, 0.02]).view(3, 1, 1, 1)
-        return cls(variant, problem, images, options)
-
-    def build(self, point: Point | None = None) -> Variant:
-        """The variant with random weights, built for one point as a cell is; for full compute by default."""
-        variant = self.variant(self.problem, **self.options)
-        variant.build(point or self.full(), self.seed, None)
-        return variant
-
-    def full(self) -> Point:
-        """The point of full compute."""
-        return {axis.name: axis.grid[0] for axis in self.variant.axes}
-
-    def points(self) -> list[Point]:
-        """Full compute, and every other point of every axis with the other axes at full compute."""
-        full = self.full()
-        others = [{**full, axis.name: value} for axis in self.variant.axes for value in axis.grid[1:]]
-        return [full, *others]
 
 
 def full_compute_equals_reference(case: Case) -> None:
@@ -187,14 +131,33 @@ def traces_sum_to_the_batch(case: Case) -> None:
 
 
 def counted_decisions_made_the_prediction(case: Case) -> None:
-    """Replaying the decisions of a call gives its prediction and its cost again, also while counting."""
+    """Replaying the decisions of a call gives its prediction and its cost again, that of deciding included."""
     for point, _, runnable in _configured(case):
-        (expected, trace), _ = _counted(runnable, case.images)
-        found, replayed = _call(runnable, case.images, trace)
+        (expected, trace), count = _counted(runnable, case.images)
+        (found, replayed), again = _counted(runnable, case.images, trace)
+        if again.macs != count.macs:
+            raise ConformanceError(
+                f"replaying a trace executes {again.macs} MACs at {dict(point)}, deciding and running {count.macs}: "
+                "what decides must run in both"
+            )
         _require_equal(found, expected, f"replaying a trace changes the prediction at {dict(point)}")
         units = runnable.units()
         if replayed.nominal_macs(units) != trace.nominal_macs(units):
             raise ConformanceError(f"replaying a trace changes its cost at {dict(point)}")
+
+
+def forced_decisions_follow_their_seed(case: Case) -> None:
+    """Forced decisions come from their seed alone, are those that run, and cost the same whatever the seed."""
+    for point, _, runnable in _configured(case):
+        told = [runnable.forced(case.images, seed) for seed in (0, 0, 1)]
+        if told[0] is None:
+            continue
+        calls = [_call(runnable, case.images, trace) for trace in told]
+        _require_equal(calls[1][0], calls[0][0], f"one seed forces two predictions at {dict(point)}")
+        units = runnable.units()
+        costs = [trace.nominal_macs(units) for trace in (*(trace for _, trace in calls), *filter(None, told))]
+        if any(cost != costs[0] for cost in costs):
+            raise ConformanceError(f"the cost of forced decisions at {dict(point)} is not always the same")
 
 
 def evaluation_is_deterministic(case: Case) -> None:
@@ -252,6 +215,7 @@ _ALL: tuple[Callable[[Case], None], ...] = (
     formulas_equal_the_counter,
     traces_sum_to_the_batch,
     counted_decisions_made_the_prediction,
+    forced_decisions_follow_their_seed,
     evaluation_is_deterministic,
     configure_is_idempotent,
     measuring_leaves_no_trace,
@@ -281,10 +245,10 @@ def _call(runnable: Runnable, x: Tensor, decisions: Trace | None = None) -> tupl
         return runnable(x, decisions)
 
 
-def _counted(runnable: Runnable, x: Tensor) -> Any:
+def _counted(runnable: Runnable, x: Tensor, decisions: Trace | None = None) -> Any:
     runnable.reset()
     with torch.inference_mode():
-        return count_call(runnable, x)
+        return count_call(runnable, x, decisions)
 
 
 def _executed_per_sample(case: Case, axis: Axis, value: Any) -> list[int]:

@@ -149,7 +149,8 @@ class Runnable(ABC):
 
         Args:
             x: normalised images [B, 3, H, W] on the runnable's device.
-            decisions: a trace of an earlier call, whose decisions are replayed instead of taken anew.
+            decisions: a trace of an earlier call, whose decisions are replayed. What decides runs all the same, and its
+                answer is put aside: else replayed and forced calls would be timed without it.
 
         Returns:
             Predictions by task, each [B, C, H, W], and the trace of this call.

@@ -89,7 +89,8 @@ def many_cells(folder: Path) -> RunView:
                 ids = {name: f"{row[name]}-{setting}" for name in ("cell_id", "reference_cell_id")}
                 rows.append({**row, **ids, "hardware": f"cpu-{2**setting}t-b1"})
     table = pd.DataFrame(rows)
-    keep(folder, table, size=(192, 256), noise=True)
+    # Pictures of a fifth of them already are far more than the page can hold.
+    keep(folder, table[table["seed"] < 2], size=(192, 256), noise=True)
     return fake_view(folder, table, inputs=made_inputs(table, images=100))
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from mtlbench import data, encoders, variants
 from mtlbench.__main__ import main
+from mtlbench.contracts import require_contract
 from mtlbench.errors import UsageError
-from mtlbench.extensions import extension_error, find_fault, origin, require_contract
+from mtlbench.extensions import extension_error, find_fault, origin
 from mtlbench.registry import Registry
 
 MODULE = """

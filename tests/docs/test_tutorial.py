@@ -22,8 +22,12 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.slow
 def test_the_tutorial(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    # One launch instead of six, one epoch instead of four: less certain numbers, the same steps.
-    quick = {"launches: 6": "launches: 1, requeue: 0, profile: false", "epochs: 4": "epochs: 1"}
+    # One short launch instead of six, one epoch instead of four: less certain numbers, the same steps.
+    quick = {
+        "launches: 6": "launches: 1, requeue: 0, profile: false",
+        "max_seconds: 2, warmup_max_seconds: 1": "max_seconds: 0.3, warmup_max_seconds: 0.2",
+        "epochs: 4": "epochs: 1",
+    }
     suite = blocks("yaml")[0]
     for written, shorter in quick.items():
         assert written in suite

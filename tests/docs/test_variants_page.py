@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.extensions import require_contract
+from mtlbench.contracts import require_contract
 from mtlbench.testing import CHECKS, Case
 
 PAGE = (Path(__file__).parents[2] / "docs/variants.md").read_text()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Recorder
-from tiny import SUITE, write_suite
+from tiny import SUITE, Recorder, write_suite
 
 import mtlbench
 from mtlbench.execute.process import WorkerPool

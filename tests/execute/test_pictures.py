@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tiny import SUITE, command, write_suite
 from toy_adaptive import Halting, ToyAdaptive, install
 
+from mtlbench import load_results
 from mtlbench.cli.report import open_view
 from mtlbench.data.base import Sample as DataSample
 from mtlbench.execute.jobs.pictures import choose, keep_pictures
@@ -106,7 +107,7 @@ def evaluated(dataset, count=11, batch=4, halts=True, clips=None):
     cell = SimpleNamespace(dataset=dataset, batch=batch, tasks=tasks, normaliser=lambda: prepare)
     cell.starts_clip = lambda call: any(i in starts for i in range(call * batch, (call + 1) * batch))
     if clips is not None:
-        runnable = Remembers(runnable.network, runnable.tasks, halts)
+        runnable = Remembers(runnable.network, runnable.tasks, 0.5 if halts else 1.0)
     rows = []
     for i in range(count):
         if i in starts:
@@ -243,13 +244,26 @@ def test_a_run_of_an_adaptive_variant_from_its_data_to_its_report(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_an_untrained_network_predicts_is_not_kept(tmp_path):
-    untrained = SUITE.replace("training: {epochs: 1, batch: 8}", "training: random").replace(
-        "launches: 2", "launches: 1"
+def test_untrained_an_adaptive_network_runs_at_the_asked_ratio_and_nothing_is_kept(tmp_path):
+    text = SUITE.replace("[static_mtl]", "[toy_adaptive]").replace("launches: 2", "launches: 1")
+    text = text.replace("training: {epochs: 1, batch: 8}", "training: random").replace(
+        "patch: 16", "patch: 4"
     )
-    _finish(command("run", write_suite(tmp_path, untrained), "--out", tmp_path / "run"))
+    site = {"PYTHONPATH": str(install(tmp_path / "site"))}
+    suite = write_suite(tmp_path, text)
+    _finish(command("run", suite, "--out", tmp_path / "run", "--set", "baselines=[]", **site))
     assert list((tmp_path / "run" / "samples").glob("*.parquet"))
     assert not list((tmp_path / "run" / "samples").glob("*.npz"))
+    table = load_results(tmp_path / "run")
+    half = table[table["axis.keep"] == 0.5].iloc[0]
+    # Every image keeps exactly 32 of its 64 patches, whatever is in it, so what four of six blocks leave out is known.
+    assert half["macs_nominal_p50"] == half["macs_nominal"] == half["macs_executed"]
+
+    def block(tokens, dim=96):
+        return 12 * tokens * dim * dim + 2 * tokens * tokens * dim
+
+    assert half["macs_reference"] - half["macs_nominal"] == pytest.approx(4 * (block(65) - block(33)))
+    assert "untrained_decisions" not in half["warnings"]
 
 
 def _finish(process):

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import Recorder
-from tiny import SUITE, write_suite
+from tiny import SUITE, Recorder, write_suite
 
 from mtlbench import load_results, run, seed_table
 from mtlbench.errors import UsageError

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mtlbench.execute.observer import Observer
+
 SUITE = """
 suite: tiny
 datasets: {name: scenes, size: [32, 32], train: 16, val: 4, test: 6}
@@ -38,3 +40,25 @@ def command(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, **environment},
     )
+
+
+class Recorder(Observer):
+    """Remembers what it was told."""
+
+    def __init__(self):
+        self.jobs: list[tuple[str, str]] = []
+        self.epochs: list[str] = []
+        self.messages: list[str] = []
+        self.counts: dict[str, int] = {}
+
+    def planned(self, counts, seconds):
+        self.counts = dict(counts)
+
+    def started(self, kind, job, label):
+        self.jobs.append((kind, label))
+
+    def progressed(self, job, row):
+        self.epochs.append(job)
+
+    def message(self, text):
+        self.messages.append(text)

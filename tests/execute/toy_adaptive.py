@@ -34,7 +34,7 @@ class ToyAdaptive(StaticMTL):
         return StaticMTL(self.problem).artifacts(point, source)
 
     def configure(self, point, tasks=None, mode=None, device="cpu"):
-        return Halting(self._network.to(device), tuple(tasks or self.problem.task_names), point["keep"] < 1)
+        return Halting(self._network.to(device), tuple(tasks or self.problem.task_names), point["keep"])
 
     def dense(self, device="cpu"):
         return DenseRunnable([(self._network, self.problem.task_names)], device)
@@ -43,14 +43,15 @@ class ToyAdaptive(StaticMTL):
 class Halting(Runnable):
     """The network with tokens of low contrast left out of all blocks after the first `WHOLE`."""
 
-    def __init__(self, network, tasks, halts):
+    def __init__(self, network, tasks, keep):
         self.network = network
         self.tasks = tasks
-        self.halts = halts
+        self.keep = keep
 
     def __call__(self, x, decisions=None):
         encoder = self.network.encoder
-        kept = decisions.decisions if decisions else self.policy(x)
+        decided = self.policy(x)
+        kept = decisions.decisions if decisions else decided
         tokens = encoder.embed(x)
         maps = []
         for i, block in enumerate(encoder.blocks):
@@ -65,7 +66,15 @@ class Halting(Runnable):
         encoder = self.network.encoder
         patch = encoder.options.patch
         patches = x.mean(1).unfold(1, patch, patch).unfold(2, patch, patch).flatten(1, 2).flatten(2)
-        return patches.std(dim=2) > (CONTRAST if self.halts else -1)
+        return patches.std(dim=2) > (CONTRAST if self.keep < 1 else -1)
+
+    def forced(self, x, seed):
+        """Exactly `keep` of the patches of each sample stay, anywhere."""
+        encoder = self.network.encoder
+        patches = encoder.grid[0] * encoder.grid[1]
+        chance = torch.rand(len(x), patches, generator=torch.Generator().manual_seed(seed))
+        kept = chance.argsort(dim=1) < round(self.keep * patches)
+        return self.trace(kept, len(encoder.blocks))
 
     def sparse(self, block, tokens, kept):
         rows = []

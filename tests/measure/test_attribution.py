@@ -77,6 +77,23 @@ def test_the_shortest_round_of_an_input_is_reported_whole():
     assert found.watched_ms == pytest.approx(15)
 
 
+def test_no_round_begins_after_the_time_limit():
+    clock = FakeClock()
+    net, calls = Net(clock), []
+    for seconds, rounds in ((0.0, 1), (0.045, 2), (60.0, 3)):
+        calls.clear()
+        # A round is a plain and a watched call of 15 ms each.
+        attribute_time(
+            lambda x: calls.append(net(x)),
+            [torch.tensor(1.0)],
+            clock,
+            net.parts(),
+            rounds=3,
+            max_seconds=seconds,
+        )
+        assert len(calls) == 2 * rounds
+
+
 def test_nothing_is_left_behind_also_after_an_interrupt():
     net = Net(FakeClock())
 

@@ -113,7 +113,11 @@ def test_throttle_counters_are_summed(monkeypatch: pytest.MonkeyPatch, tmp_path:
         (tmp_path / core / "thermal_throttle").mkdir(parents=True)
         (tmp_path / core / "thermal_throttle/core_throttle_count").write_text(f"{events}\n")
     monkeypatch.setattr(health, "_CPU", tmp_path)
+    monkeypatch.setattr(health, "_QUOTA", tmp_path / "cpu.stat")
     assert Health.read().throttle_events == 7
+    (tmp_path / "cpu.stat").write_text("usage_usec 9000\nnr_periods 12\nnr_throttled 3\nthrottled_usec 40\n")
+    assert Health.read().throttle_events == 10
+    (tmp_path / "cpu.stat").unlink()
     (tmp_path / "cpu0/thermal_throttle/core_throttle_count").write_text("?")
     assert Health.read().throttle_events is None
     monkeypatch.setattr(health, "_CPU", tmp_path / "none")

@@ -71,6 +71,23 @@ def test_a_failure_is_made_good_by_a_success_of_its_place(tmp_path, later, left)
     assert len(_gather(tmp_path, [*A, failure, *later], "A").failures) == left
 
 
+def test_a_repeat_that_fails_leaves_the_disturbed_launch(tmp_path):
+    disturbed = _launch("time", 3, "A", warnings=["foreign_load"], latency_ms=2.0)
+    evidence = _gather(tmp_path, [*A, disturbed, _launch("time", 3, "A", status="failed")], "A")
+    assert evidence.failures == []
+    assert evidence.timings[3]["latency_ms"] == 2.0
+
+
+def test_the_first_quiet_profile_counts_else_the_last(tmp_path):
+    noisy, quiet, later = (
+        _launch("profile", 0, "A", warnings=codes, launch_id=name)
+        for name, codes in (("noisy", ["foreign_load"]), ("quiet", []), ("later", []))
+    )
+    again = noisy | {"launch_id": "again"}
+    for launches, counts in (([noisy, quiet, later], "quiet"), ([noisy, again], "again")):
+        assert _gather(tmp_path, [*A, *launches]).profile["launch_id"] == counts
+
+
 def test_failures_of_other_settings_and_of_blocks_no_longer_asked_for_expire(tmp_path):
     other = _launch("time", 1, "B", status="failed")
     beyond = _launch("time", 5, "A", status="failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from math import comb
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from mtlbench.stats.quantiles import (
     Interval,
+    median_and_p95,
     median_interval,
     min_samples,
     quantile_interval,
@@ -121,3 +123,17 @@ def test_fractions_out_of_range_are_refused(call):
 def test_a_negative_number_of_slow_samples_is_refused():
     with pytest.raises(ValueError, match="negative"):
         reportable_from(0.9, over=-1)
+
+
+@given(st.lists(st.integers(0, 30), min_size=20, max_size=80))
+def test_at_most_one_input_in_twenty_exceeds_the_p95_and_no_smaller_value_has_that(values: list[int]) -> None:
+    middle, tail = median_and_p95(values)
+    assert middle == statistics.median(values)
+    assert tail in values
+    assert 20 * sum(value > tail for value in values) <= len(values)
+    smaller = [value for value in values if value < tail]
+    assert not smaller or 20 * sum(value > max(smaller) for value in values) > len(values)
+
+
+def test_few_inputs_have_no_p95() -> None:
+    assert median_and_p95(range(19)) == (9.0, None)

@@ -119,6 +119,15 @@ class _DecidesTwice(_Wrapped):
         return _shift(predictions, 0.1 * (_DecidesTwice.calls % 2)), trace
 
 
+class _ForcesAsItLikes(_Wrapped):
+    calls = 0
+
+    def forced(self, x, seed):
+        _ForcesAsItLikes.calls += 1
+        kept = 0.5 if _ForcesAsItLikes.calls % 3 else 1.0
+        return Trace(len(x), {"encoder.stem": torch.full((len(x),), kept)})
+
+
 class _Random(_Wrapped):
     def __call__(self, x, decisions=None):
         predictions, trace = self.inner(x)
@@ -156,6 +165,7 @@ _BROKEN = {
     "formulas_equal_the_counter": _ForgetsItsPolicy,
     "traces_sum_to_the_batch": _CountsBatchMeans,
     "counted_decisions_made_the_prediction": _DecidesTwice,
+    "forced_decisions_follow_their_seed": _ForcesAsItLikes,
     "evaluation_is_deterministic": _Random,
     "configure_is_idempotent": _SlicesForGood,
     "measuring_leaves_no_trace": _LeavesAHook,

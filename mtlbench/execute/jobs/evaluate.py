@@ -27,6 +27,7 @@ from mtlbench.execute.jobs.subsets import count_subsets
 from mtlbench.measure.environment import capture
 from mtlbench.measure.memory import module_weights_mib
 from mtlbench.measure.process import prepare
+from mtlbench.stats.quantiles import median_and_p95
 from mtlbench.variants.base import Runnable, Trace, Variant
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     ledger = _Ledger(cell, runnable.units(), trained)
     normalise = cell.normaliser()
     parts = unique_parts(runnable.parts())
+    decided = False
     with torch.inference_mode():
         for index, batch in enumerate(cell.batches(None if trained else cell.inputs)):
             x = normalise(batch.images)
@@ -58,6 +60,7 @@ def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
             (predictions, trace), count = count_call(runnable, x, decisions, parts=parts)
             outputs = {name: prediction.float().cpu().numpy() for name, prediction in predictions.items()}
             ledger.add(batch.samples, outputs, trace, count)
+            decided |= not trained and decisions is None and trace.decisions is not None
         checked = _crosscheck(variant, runnable, x) if job["measure"]["crosscheck"] else {}
         checked |= _subsets(cell, variant, normalise)
     folder = Path(job["samples"])
@@ -66,7 +69,8 @@ def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     if trained:  # the predictions of untrained networks mean nothing
         with torch.inference_mode():
             keep_pictures(cell, runnable, ledger.rows, folder / f"{job['cell_id']}.pictures.npz")
-    return ledger.summary() | _memory(runnable) | checked | {"environment": capture()}
+    about = {"decided_untrained": decided, "environment": capture()}
+    return ledger.summary() | _memory(runnable) | checked | about
 
 
 @dataclass
@@ -78,7 +82,7 @@ class _Ledger:
     trained: bool
     rows: list[dict[str, Any]] = field(default_factory=list)
     by_part: dict[str, float] = field(default_factory=dict)
-    nominal_by_part: dict[str, float] = field(default_factory=dict)
+    timed_by_part: dict[str, float] = field(default_factory=dict)
     uncounted: set[str] = field(default_factory=set)
     uncounted_shares: list[float] = field(default_factory=list)
 
@@ -91,9 +95,10 @@ class _Ledger:
     ) -> None:
         statistics = self._statistics(samples, predictions) if self.trained else {}
         nominal = trace.nominal_macs(self.units)
-        for part, units in self._units_by_part.items():
-            needed = sum(trace.nominal_macs(units))
-            self.nominal_by_part[part] = self.nominal_by_part.get(part, 0.0) + needed
+        if len(self.rows) < self._timed:
+            for part, units in self._units_by_part.items():
+                needed = sum(trace.nominal_macs(units))
+                self.timed_by_part[part] = self.timed_by_part.get(part, 0.0) + needed
         policy = trace.nominal_macs([unit for unit in self.units if unit.part == "policy"])
         for i, sample in enumerate(samples):
             row = {
@@ -111,6 +116,10 @@ class _Ledger:
             self.by_part[part] = self.by_part.get(part, 0.0) + macs
         self.uncounted.update(count.uncounted_ops)
         self.uncounted_shares.append(count.uncounted_time_share)
+
+    @property
+    def _timed(self) -> int:
+        return self.cell.inputs * self.cell.batch
 
     @cached_property
     def _units_by_part(self) -> dict[str, list[CostUnit]]:
@@ -140,12 +149,15 @@ class _Ledger:
 
     def summary(self) -> dict[str, Any]:
         share = float(np.mean(self.uncounted_shares))
+        timed = min(self._timed, len(self.rows))
         values: dict[str, Any] = {
             "n_images": len(self.rows),
             "macs_full": total_macs(self.units),
             **{f"macs_part.{part}": macs / len(self.rows) for part, macs in self.by_part.items()},
             **{f"macs_full_part.{part}": total_macs(units) for part, units in self._units_by_part.items()},
-            **{f"macs_nominal_part.{part}": m / len(self.rows) for part, m in self.nominal_by_part.items()},
+            # Of the images that are timed too: what is saved on them is what their time can show.
+            "macs_nominal_timed": float(np.mean([row["macs_nominal"] for row in self.rows[:timed]])),
+            **{f"macs_nominal_timed_part.{part}": m / timed for part, m in self.timed_by_part.items()},
             "uncounted_ops": sorted(self.uncounted),
             "uncounted_time_share": share,
             "macs_refused": share > UNCOUNTED_LIMIT,
@@ -154,9 +166,7 @@ class _Ledger:
         for name in ("macs_executed", "macs_nominal", "macs_policy"):
             column = np.array([row[name] for row in self.rows])
             values[name] = float(column.mean())
-            values[f"{name}_p50"], values[f"{name}_p95"] = (
-                float(q) for q in np.quantile(column, [0.5, 0.95])
-            )
+            values[f"{name}_p50"], values[f"{name}_p95"] = median_and_p95(column)
         claimed = [row["macs_claimed"] for row in self.rows if row["macs_claimed"] is not None]
         values["macs_claimed"] = float(np.mean(claimed)) if claimed else None
         return values | self._quality()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,7 @@ from mtlbench.measure.attribution import attribute_time
 from mtlbench.measure.clock import clock_for
 from mtlbench.measure.environment import capture
 from mtlbench.measure.health import Health, compare
-from mtlbench.measure.memory import current_rss_mib, peak_mib
+from mtlbench.measure.memory import current_rss_mib, peak_mib, reset_peak
 from mtlbench.measure.process import prepare
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def profile_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     inputs = cell.fixed_inputs(runnable, PROFILE_CALLS)
     clock = clock_for(cell.device)
     call = Call(runnable)
+    gc.collect()
+    restarted = reset_peak(cell.device)  # loading holds the stored weights beside the networks
     with torch.inference_mode():
         for planned in inputs.calls * 2:
             call(planned)
@@ -47,6 +50,7 @@ def profile_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
             clock,
             unique_parts(runnable.parts()),
             rounds=job["measure"]["rounds"],
+            max_seconds=job["measure"]["max_seconds"],
             clips=inputs.clips,
             before_clip=runnable.reset,
         )
@@ -55,6 +59,7 @@ def profile_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         **{f"memory_{name}_mib": value for name, value in peaks.items()},
         # On CUDA the headline is what the device's tensors take, elsewhere the whole process.
         "memory_peak_mib": peaks.get("cuda_allocated", peaks["rss"]),
+        "peak_of_calls": restarted,
         "memory_base_mib": base_mib,
         "memory_tensors_mib": tensors_mib,
         **{f"time_part.{part}": ms for part, ms in without_copies(found.part_ms).items()},

@@ -32,7 +32,7 @@ def count_subsets(cell: OpenCell, variant: Variant, inputs: Sequence[Tensor]) ->
     found: dict[str, Any] = {}
     for names in subsets_of(cell.asked):
         if variant.can_run(names):
-            costs = _cost(cell.configure(variant, names), inputs)
+            costs = _cost(cell, cell.configure(variant, names), inputs)
             found |= {f"subset.{'+'.join(names)}.{key}": value for key, value in costs.items()}
     return found
 
@@ -44,12 +44,12 @@ def subsets_of(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield from combinations(names, size)
 
 
-def _cost(runnable: Runnable, inputs: Sequence[Tensor]) -> dict[str, float]:
+def _cost(cell: OpenCell, runnable: Runnable, inputs: Sequence[Tensor]) -> dict[str, float]:
     executed, nominal = [], []
     units = runnable.units()
-    for x in inputs:
+    for index, x in enumerate(inputs):
         runnable.reset()
-        (_, trace), count = count_call(runnable, x)
+        (_, trace), count = count_call(runnable, x, cell.decisions(runnable, x, index))
         executed += [count.macs / len(x)] * len(x)
         nominal += trace.nominal_macs(units)
     parameters = {id(p): p.numel() for _, module in runnable.parts() for p in module.parameters()}

@@ -17,7 +17,7 @@ from mtlbench.measure.arrivals import ArrivalSamples, fixed_rate, poisson, serve
 from mtlbench.measure.clock import Clock, clock_for
 from mtlbench.measure.energy import measure_energy, select_meter
 from mtlbench.measure.environment import capture
-from mtlbench.measure.health import Health, compare
+from mtlbench.measure.health import MACHINE_CODES, Health, compare
 from mtlbench.measure.latency import LatencySamples, time_calls
 from mtlbench.measure.process import prepare
 from mtlbench.measure.warmup import warm_up
@@ -45,6 +45,7 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     inputs = cell.fixed_inputs(runnable)
     call = Call(runnable)
     played: Any = {"clips": inputs.clips, "before_clip": runnable.reset}
+    begun = clock.now_ns()
     with torch.inference_mode():
         warm = warm_up(call, inputs.calls, clock, max_seconds=settings["warmup_max_seconds"], **played)
         before = Health.read()
@@ -58,8 +59,11 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
             **played,
         )
         health = compare(before, Health.read(), threads=threads)
+        before = Health.read()
         arrivals = _arrivals(call, inputs, clock, settings, played)
         energy = _energy(call, inputs, cell, settings, played)
+        beside = MACHINE_CODES.intersection(compare(before, Health.read(), threads=threads).warnings)
+    calling_s = (clock.now_ns() - begun) / 1e9
     _write(samples, Path(job["samples"]), job)
     return {
         "latency_ms": samples.mean_floor_ms(),
@@ -69,11 +73,12 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         "load_ms": load_ms,
         "first_call_ms": warm.first_call_ms,
         "warmup_calls": warm.n_calls,
+        "calling_s": calling_s,
         **arrivals,
         **energy,
         **{f"health.{name}": value for name, value in health.as_dict().items()},
         **{f"process.{name}": value for name, value in process.as_dict().items()},
-        "warnings": sorted({*warm.warnings, *samples.warnings, *health.warnings, *process.warnings}),
+        "warnings": sorted({*warm.warnings, *samples.warnings, *health.warnings, *beside, *process.warnings}),
         "environment": capture(),
     }
 
