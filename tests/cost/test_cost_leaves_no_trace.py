@@ -198,16 +198,18 @@ def test_ctrl_c_at_any_moment_leaves_everything_as_found():
         timer = threading.Timer(
             draw.choice((draw.uniform(0, 0.03), draw.uniform(0, 4e-4))), _thread.interrupt_main
         )
-        try:
-            timer.start()
+        with (
+            mode()
+        ):  # from outside the interrupts: one inside its own entering would leave torch in that mode
             try:
-                with mode():
+                timer.start()
+                try:
                     count_call(net, x, parts=parts)
-            finally:
-                timer.cancel()
-                timer.join()
-        except KeyboardInterrupt:
-            arrived += 1
+                finally:
+                    timer.cancel()
+                    timer.join()
+            except KeyboardInterrupt:
+                arrived += 1
         after = state(nn.Identity())
         names = ("global hooks", "dispatch modes", "grad mode", "interrupts", "functions")
         assert [name for name in names if found[name] != after[name]] == []
