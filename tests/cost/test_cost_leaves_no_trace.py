@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # torch imports it when a custom operator is first called, which would look like a leak here
 from cost_state import changed, left_alone, state
 from torch import nn
 from torch.nn import functional as F
@@ -198,9 +199,8 @@ def test_ctrl_c_at_any_moment_leaves_everything_as_found():
         timer = threading.Timer(
             draw.choice((draw.uniform(0, 0.03), draw.uniform(0, 4e-4))), _thread.interrupt_main
         )
-        with (
-            mode()
-        ):  # from outside the interrupts: one inside its own entering would leave torch in that mode
+        # Entered out of reach: an interrupt while torch enters a mode leaves it in that mode.
+        with mode():
             try:
                 timer.start()
                 try:
