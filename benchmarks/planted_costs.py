@@ -13,8 +13,8 @@ larger one the wait is not all that is planted: while it lasts, others who share
 network's data out, and the network itself becomes slower. Seen on a virtual machine: a ViT-S with a wait of 10 % really
 took 11 to 14 % more, whatever was computed while waiting.
 
-Launches are forked from a server that has imported torch and done nothing else, so one takes under a second; everything
-that a launch of a suite sets and reads back is set and read back here too.
+Launches are forked from a server that has imported torch and done nothing else, so one takes about a second and a half;
+everything that a launch of a suite sets and reads back is set and read back here too.
 """
 
 from __future__ import annotations
