@@ -144,6 +144,23 @@ def check(
 
 
 @app.command()
+def weights(
+    suite: SuiteArgument,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; default weights.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="PATTERN", help="Only of cells whose label or id matches; repeatable."
+        ),
+    ] = None,
+) -> None:
+    """Pack the trained weights of a suite in half precision, to ship them with mtlbench."""
+    from mtlbench.cli.weights import weights_command
+
+    weights_command(suite, out, only or [])
+
+
+@app.command()
 def validate(suite: SuiteArgument, overrides: SetOption = None) -> None:
     """Check a suite without running it."""
     from mtlbench.cli.run import validate_command

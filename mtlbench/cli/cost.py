@@ -103,10 +103,10 @@ def _label(cell: Cell) -> str:
 
 
 def _audit(cell: Cell) -> tuple[_Inputs, CostAudit]:
-    from mtlbench import variants
     from mtlbench.cost.audit import audit_cost
+    from mtlbench.execute.jobs.cell import make_variant
 
-    variant = variants.registry.get(cell.variant.name)(cell.problem, **cell.variant.options)
+    variant = make_variant(cell.variant, cell.problem)
     variant.build(cell.point, cell.seed, None)
     network = variant.configure(cell.point, tasks=cell.asked_names)
     static = variant.decision in {"static", "task"}

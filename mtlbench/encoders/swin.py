@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.cost.formulas import attention_macs, conv_macs, linear_macs
 from mtlbench.cost.units import CostUnit
-from mtlbench.encoders.base import Encoder, EncoderOptions
+from mtlbench.encoders.blocks import BlockEncoder, Layer
 from mtlbench.encoders.swin_layers import (
     PatchEmbed,
     PatchMerging,
@@ -19,64 +19,94 @@ from mtlbench.encoders.swin_layers import (
     WindowGrid,
     Windows,
 )
+from mtlbench.encoders.swin_options import SwinOptions
+from mtlbench.encoders.vit_layers import Mlp
 from mtlbench.encoders.weights.layout import Layout
 from mtlbench.encoders.weights.swin_keys import swin_layouts
 from mtlbench.errors import UsageError
+from mtlbench.heads.base import map_size
 
 __all__ = ["Swin"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Arch:
-    dim: int
-    depths: tuple[int, int, int, int]
-    heads: tuple[int, int, int, int]
+@dataclass(frozen=True)
+class SwinLayer(Layer):
+    """One block; its places are its own windows, which are others in every second block."""
+
+    block: SwinBlock
+    window_grid: WindowGrid
+
+    @property
+    def _windows(self) -> Windows:
+        return self.block.windows(self.window_grid)
+
+    @property
+    def norm2(self) -> nn.Module:
+        """See `Layer`."""
+        return self.block.norm2
+
+    @property
+    def feed_forward(self) -> Mlp:
+        """See `Layer`."""
+        return self.block.mlp
+
+    @property
+    def places(self) -> int:
+        """See `Layer`."""
+        return self._windows.count
+
+    @property
+    def place_sizes(self) -> tuple[int, ...]:
+        """See `Layer`."""
+        return tuple(self._windows.sizes.tolist())
+
+    def attend(self, x: Tensor) -> Tensor:
+        """See `Layer`."""
+        return self.block.attention_part(x, self.window_grid)
+
+    def mlp(self, rows: Tensor) -> Tensor:
+        """See `Layer`."""
+        return self.block.mlp_part(rows)
+
+    def run_places(self, x: Tensor, kept: Tensor) -> Tensor:
+        """See `Layer`."""
+        return self.block.run_windows(x, self.window_grid, kept)
+
+    def place_macs(self, kept: int) -> tuple[int, int]:
+        """See `Layer`: attention counts padding tokens, which are computed like all others."""
+        windows = self._windows
+        one_head = (kept, windows.area, self.dim)
+        projections = linear_macs(kept * windows.area, self.dim, 4 * self.dim)
+        rows = min(kept * windows.area, self.tokens)
+        return projections + attention_macs(one_head, one_head, one_head), self.token_macs * rows
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """See `Layer`."""
+        windows = self._windows
+        totals = scores.new_zeros(scores.shape[0], self.places).index_add(1, windows.window_of, scores)
+        return totals / windows.sizes
+
+    def spread(self, kept: Tensor) -> Tensor:
+        """See `Layer`."""
+        return kept[:, self._windows.window_of]
 
 
-_ARCHS = {
-    "nano": _Arch(dim=32, depths=(2, 2, 4, 2), heads=(1, 2, 4, 8)),
-    "tiny": _Arch(dim=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
-    "small": _Arch(dim=96, depths=(2, 2, 18, 2), heads=(3, 6, 12, 24)),
-    "base": _Arch(dim=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
-}
-
-
-class SwinOptions(EncoderOptions):
-    """Options of `Swin`, beside those of every encoder.
-
-    Attributes:
-        arch: width, depths and heads: tiny, small and base as published; nano (32 wide, depths 2, 2, 4, 2) is
-            ours.
-        patch: side of a patch in pixels, and the stride of the finest feature map; 4 as published.
-        window: side of an attention window in tokens; 7 as published. Smaller in stages whose grid is
-            smaller, so that weights do not depend on the input size.
-        drop_path: stochastic depth of the last block in training; earlier blocks less, in a straight line
-            from 0.
-        norm_eps: of all layer norms.
-    """
-
-    arch: Literal["nano", "tiny", "small", "base"] = "tiny"
-    patch: Annotated[int, Field(ge=1)] = 4
-    window: Annotated[int, Field(ge=1)] = 7
-    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    norm_eps: Annotated[float, Field(gt=0)] = 1e-5
-
-
-class Swin(Encoder):
+class Swin(BlockEncoder):
     """Feature maps of the four stages, each at half the resolution of the one before.
 
     The forward pass is made of steps that a variant can run one by one: `embed`, then for each of `layers` its
-    blocks (`attention_part`, which needs the whole grid, and `mlp_part`), `to_map`, and `downsample`. Grids
-    that the window does not divide are padded inside attention, odd ones at `downsample`; so map i has
-    ceil(H / strides[i]) rows.
+    blocks (`attention_part`, which needs the whole grid, and `mlp_part`), and `close`, which is `downsample` and,
+    before or after it, `to_map`. Grids that the window does not divide are padded inside attention, odd ones at
+    `downsample`; so map i has ceil(H / strides[i]) rows.
 
     Args:
         size: input (height, width) in pixels, multiples of the patch.
         options: see `SwinOptions`.
 
     Attributes:
+        dims: channels inside each stage, which its map may have twice.
         layers: the stages, by the name they have in published weights; `stage(i)` is the typed way in.
-        tap_norms: the norm of each feature map; the last is the final norm of the published network.
+        tap_norms: the norm of each feature map, if they have one; the last is the final norm of the published network.
 
     Raises:
         UsageError: the patch does not divide the size.
@@ -90,12 +120,19 @@ class Swin(Encoder):
         super().__init__(size, **options)
         if refusal := self.refuse_size(size, options):
             raise UsageError(refusal, fix="Change the size of the data or the patch")
-        arch, patch, eps = _ARCHS[self.options.arch], self.options.patch, self.options.norm_eps
-        self.channels = tuple(arch.dim * 2**i for i in range(len(arch.depths)))
-        self.strides = tuple(patch * 2**i for i in range(len(arch.depths)))
-        self.patch_embed = PatchEmbed(arch.dim, patch, eps)
-        self.layers = nn.ModuleList(self._build_stage(arch, i) for i in range(len(arch.depths)))
-        self.tap_norms = nn.ModuleList(nn.LayerNorm(channels, eps=eps) for channels in self.channels)
+        patch, eps = self.options.patch, self.options.norm_eps
+        self.dims = self.options.architecture.dims
+        last = len(self.dims) - 1
+        later = self.options.maps == "after_merging"
+        taps = [min(i + later, last) for i in range(last + 1)]  # the stage whose tokens are map i
+        self.channels = tuple(self.dims[i] for i in taps)
+        self.strides = tuple(patch * 2**i for i in taps)
+        self.patch_embed = PatchEmbed(self.dims[0], patch, eps)
+        self.layers = nn.ModuleList(self._build_stage(i) for i in range(len(self.dims)))
+        self.tap_norms = nn.ModuleList(
+            nn.LayerNorm(channels, eps=eps) if self.options.tap_norms else nn.Identity()
+            for channels in self.channels
+        )
         self._initialise()
 
     @classmethod
@@ -119,10 +156,9 @@ class Swin(Encoder):
         return tokens
 
     def to_map(self, tokens: Tensor, i: int) -> Tensor:
-        """Tokens [B, h * w, C] after the blocks of stage i to feature map i, [B, C, h, w], through its norm."""
-        grid = self.stage(i).grid
+        """Tokens [B, h * w, C], where map i is taken, to feature map i, [B, C, h, w], through its norm."""
         normed: Tensor = self.tap_norms[i](tokens)
-        return normed.transpose(1, 2).reshape(-1, self.channels[i], grid.height, grid.width)
+        return normed.transpose(1, 2).reshape(-1, self.channels[i], *map_size(self.size, self.strides[i]))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised images [B, 3, H, W] to feature maps, each [B, channels[i], H / strides[i], W / strides[i]].
@@ -132,16 +168,38 @@ class Swin(Encoder):
         tokens = self.embed(x)
         maps: list[Tensor] = []
         for i in range(len(self.layers)):
-            stage = self.stage(i)
-            tokens = stage(tokens)
-            maps.append(self.to_map(tokens, i))
-            if stage.downsample is not None:
-                tokens = stage.downsample(tokens, stage.grid)
+            of_stage, tokens = self.close(i, self.stage(i)(tokens))
+            maps.append(of_stage)
         return maps
+
+    @cached_property
+    def layers_of(self) -> tuple[tuple[Layer, ...], ...]:
+        """The blocks of each stage."""
+        return tuple(
+            tuple(
+                SwinLayer(
+                    i,
+                    f"encoder.stage.{i}.block.{j}",
+                    (stage.grid.height, stage.grid.width),
+                    0,
+                    self.dims[i],
+                    block,
+                    stage.grid,
+                )
+                for j, block in enumerate(stage.typed_blocks)
+            )
+            for i, stage in enumerate(map(self.stage, range(len(self.layers))))
+        )
+
+    def close(self, stage: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The map of a stage, and its tokens at half the resolution."""
+        of = self.stage(stage)
+        after = tokens if of.downsample is None else of.downsample(tokens, of.grid)
+        return self.to_map(after if self.options.maps == "after_merging" else tokens, stage), after
 
     def layouts(self) -> tuple[Layout, ...]:
         """The official names, timm's and Hugging Face's."""
-        return swin_layouts(len(self.channels))
+        return swin_layouts(len(self.channels), before_merging=self.options.maps == "before_merging")
 
     def stages(self) -> list[tuple[str, nn.Module]]:
         """The stem, every block and every step between stages; norms of the taps stay with the encoder."""
@@ -158,24 +216,21 @@ class Swin(Encoder):
 
         Attention counts padding tokens, which are computed like all others.
         """
-        patch, grid, dim = self.options.patch, self.stage(0).grid, self.channels[0]
+        patch, grid, dim = self.options.patch, self.stage(0).grid, self.dims[0]
         stem = conv_macs((3, *self.size), (dim, 3, patch, patch), (dim, grid.height, grid.width))
         units = [CostUnit("encoder.stem", "encoder.stem", stem)]
-        for i, dim in enumerate(self.channels):
+        for i, dim in enumerate(self.dims):
             stage = self.stage(i)
-            tokens = stage.grid.height * stage.grid.width
-            attention, mlp = _attention_macs(stage.grid.plain, dim), 2 * linear_macs(tokens, dim, 4 * dim)
-            for j in range(len(stage.blocks)):
-                part = f"encoder.stage.{i}.block.{j}"
-                units += [CostUnit(f"{part}.attention", part, attention), CostUnit(f"{part}.mlp", part, mlp)]
+            units += [unit for layer in self.layers_of[i] for unit in layer.units()]
             if stage.downsample is not None:
                 part = f"encoder.stage.{i}.downsample"
                 merged = self.stage(i + 1).grid.height * self.stage(i + 1).grid.width
                 units.append(CostUnit(part, part, linear_macs(merged, 4 * dim, 2 * dim)))
         return units
 
-    def _build_stage(self, arch: _Arch, i: int) -> SwinStage:
-        options, dim, before = self.options, self.channels[i], sum(arch.depths[:i])
+    def _build_stage(self, i: int) -> SwinStage:
+        options, dim, arch = self.options, self.dims[i], self.options.architecture
+        before = sum(arch.depths[:i])
         steepness = options.drop_path / max(sum(arch.depths) - 1, 1)
         blocks = [
             SwinBlock(
@@ -188,7 +243,7 @@ class Swin(Encoder):
             )
             for j in range(arch.depths[i])
         ]
-        height, width = (-(-side // self.strides[i]) for side in self.size)
+        height, width = map_size(self.size, options.patch * 2**i)
         last = i == len(arch.depths) - 1
         downsample = None if last else PatchMerging(dim, options.norm_eps)
         return SwinStage(WindowGrid(height, width, options.window), blocks, downsample)
@@ -202,10 +257,3 @@ class Swin(Encoder):
                     nn.init.zeros_(module.bias)
             elif isinstance(module, SwinBlock):
                 nn.init.trunc_normal_(module.attn.relative_position_bias_table, std=0.02)
-
-
-def _attention_macs(windows: Windows, dim: int) -> int:
-    """Projections and attention of all windows of one block."""
-    one_head = (windows.count, windows.area, dim)
-    projections = linear_macs(windows.count * windows.area, dim, 4 * dim)
-    return projections + attention_macs(one_head, one_head, one_head)

@@ -31,10 +31,14 @@ class Windows(nn.Module):
     Attributes:
         count: windows in the padded grid.
         area: tokens in a window.
+        window_of: the window of each token of the grid, [height * width].
+        sizes: tokens of the grid in each window, padding left out, [count].
     """
 
     order: Tensor
     places: Tensor
+    window_of: Tensor
+    sizes: Tensor
     relative_position_index: Tensor
     mask: Tensor | None
 
@@ -53,6 +57,10 @@ class Windows(nn.Module):
 
         self.register_buffer("order", order, persistent=False)
         self.register_buffer("places", places[:-1].clone(), persistent=False)
+        window_of = places[:-1] // self.area
+        self.register_buffer("window_of", window_of, persistent=False)
+        sizes = (order.view(self.count, self.area) < padding).sum(dim=1)
+        self.register_buffer("sizes", sizes, persistent=False)
         self.register_buffer(
             "relative_position_index", _relative_position_index(window, trained_window), persistent=False
         )
@@ -64,6 +72,10 @@ class Windows(nn.Module):
         if self.padded:
             x = F.pad(x, (0, 0, 0, 1))
         return x.index_select(1, self.order).view(-1, self.area, x.shape[-1])
+
+    def rows(self, kept: Tensor) -> Tensor:
+        """Tokens of some windows, [B, K] to [B, K * area]; height * width stands for padding."""
+        return self.order.view(self.count, self.area)[kept].flatten(1)
 
     def merge(self, x: Tensor) -> Tensor:
         """Windows [B * count, area, C] back to tokens [B, height * width, C]."""
@@ -83,6 +95,11 @@ class Windows(nn.Module):
         if self.mask is None:
             return bias
         return (bias + self.mask).unsqueeze(0).expand(batch, -1, -1, -1, -1).flatten(0, 1)
+
+    def bias_of(self, table: Tensor, kept: Tensor) -> Tensor:
+        """`bias` for some windows alone, [B, K] indices: [1 or B * K, heads, area, area]."""
+        bias = F.embedding(self.relative_position_index, table).permute(2, 0, 1).contiguous().unsqueeze(0)
+        return bias if self.mask is None else bias + self.mask[kept.flatten()]
 
 
 class WindowGrid(nn.Module):
@@ -198,7 +215,7 @@ class SwinBlock(nn.Module):
 
     def attention_part(self, x: Tensor, grid: WindowGrid) -> Tensor:
         """What attention adds to the tokens [B, h * w, C] of the whole grid."""
-        windows = grid.shifted if self.shifted else grid.plain
+        windows = self.windows(grid)
         bias = windows.bias(self.attn.relative_position_bias_table, x.shape[0])
         branch: Tensor = windows.merge(self.attn(windows.partition(self.norm1(x)), bias))
         dropped: Tensor = self.drop_path(branch)
@@ -208,6 +225,36 @@ class SwinBlock(nn.Module):
         """What the MLP adds to the tokens [..., C], each by itself."""
         branch: Tensor = self.drop_path(self.mlp(self.norm2(x)))
         return branch
+
+    def windows(self, grid: WindowGrid) -> Windows:
+        """The windows of this block on a grid."""
+        return grid.shifted if self.shifted else grid.plain
+
+    def run_windows(self, x: Tensor, grid: WindowGrid, kept: Tensor) -> Tensor:
+        """The block for some windows alone; all other tokens stay as they are.
+
+        Args:
+            x: tokens [B, h * w, C]; overwritten.
+            grid: the resolution.
+            kept: indices of windows, as many of each sample: [B, K].
+        """
+        B, N, C = x.shape
+        windows = self.windows(grid)
+        rows = windows.rows(kept)
+        there = rows < N if windows.padded else None
+        rows = (rows + N * torch.arange(B, device=x.device)[:, None]).flatten()
+        if there is not None:  # padding is no row of x, but takes part in attention as zeros
+            rows = rows[there.flatten()]
+        flat = x.view(-1, C)
+        some = flat.index_select(0, rows)
+        normed = self.norm1(some)
+        if there is not None:
+            normed = normed.new_zeros(there.numel(), C).masked_scatter_(there.view(-1, 1), normed)
+        bias = windows.bias_of(self.attn.relative_position_bias_table, kept)
+        mixed = self.attn(normed.view(-1, windows.area, C), bias).view(-1, C)
+        some = some + (mixed if there is None else mixed[there.flatten()])
+        flat.index_copy_(0, rows, some + self.mlp_part(some))
+        return x
 
     def forward(self, x: Tensor, grid: WindowGrid) -> Tensor:
         """Tokens [B, h * w, C] to [B, h * w, C]."""
@@ -229,6 +276,11 @@ class SwinStage(nn.Module):
         self.grid = grid
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
+
+    @property
+    def typed_blocks(self) -> list[SwinBlock]:
+        """The blocks."""
+        return [block for block in self.blocks if isinstance(block, SwinBlock)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [B, h * w, C] through all blocks, before `downsample`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
@@ -11,8 +13,9 @@ from torch import Tensor, nn
 
 from mtlbench.cost.formulas import attention_macs, conv_macs, linear_macs
 from mtlbench.cost.units import CostUnit
-from mtlbench.encoders.base import Encoder, EncoderOptions
-from mtlbench.encoders.vit_layers import Block
+from mtlbench.encoders.base import EncoderOptions
+from mtlbench.encoders.blocks import BlockEncoder, Layer
+from mtlbench.encoders.vit_layers import Block, Mlp
 from mtlbench.encoders.weights.layout import Layout
 from mtlbench.encoders.weights.vit_keys import vit_layouts
 from mtlbench.errors import UsageError
@@ -56,7 +59,60 @@ class ViTOptions(EncoderOptions):
     norm_eps: Annotated[float, Field(gt=0)] = 1e-12
 
 
-class ViT(Encoder):
+@dataclass(frozen=True)
+class ViTLayer(Layer):
+    """One block; its places are the tokens of the grid."""
+
+    block: Block
+
+    @property
+    def norm2(self) -> nn.Module:
+        """See `Layer`."""
+        return self.block.norm2
+
+    @property
+    def feed_forward(self) -> Mlp:
+        """See `Layer`."""
+        return self.block.mlp
+
+    @property
+    def places(self) -> int:
+        """See `Layer`."""
+        return self.tokens
+
+    def attend(self, x: Tensor) -> Tensor:
+        """See `Layer`."""
+        return self.block.attention_part(x)
+
+    def mlp(self, rows: Tensor) -> Tensor:
+        """See `Layer`."""
+        return self.block.mlp_part(rows)
+
+    def run_places(self, x: Tensor, kept: Tensor) -> Tensor:
+        """See `Layer`."""
+        B, N, _ = x.shape
+        always = torch.arange(self.extra, device=x.device).expand(B, -1)
+        rows = torch.cat((always, kept + self.extra), dim=1)
+        return self.block.run_tokens(x, (rows + N * torch.arange(B, device=x.device)[:, None]).flatten())
+
+    def place_macs(self, kept: int) -> tuple[int, int]:
+        """See `Layer`: keys and values of all tokens, the rest of those that are kept."""
+        every, some = self.extra + self.tokens, self.extra + kept
+        asked, all_of_them = (1, some, self.dim), (1, every, self.dim)
+        attention = attention_macs(asked, all_of_them, all_of_them)
+        projections = 2 * linear_macs(every + some, self.dim, self.dim)
+        return projections + attention, self.token_macs * some
+
+    def pool(self, scores: Tensor) -> Tensor:
+        """See `Layer`."""
+        return scores
+
+    def spread(self, kept: Tensor) -> Tensor:
+        """See `Layer`."""
+        return kept
+
+
+class ViT(BlockEncoder):
     """Feature maps of evenly spaced blocks, all at the stride of the patch.
 
     The forward pass is made of steps that a variant can run one by one: `embed`, then each of `blocks`,
@@ -121,6 +177,27 @@ class ViT(Encoder):
         patches: Tensor = self.tap_norms[i](tokens[:, 1:])
         return patches.transpose(1, 2).reshape(tokens.shape[0], self.dim, *self.grid)
 
+    @cached_property
+    def layers_of(self) -> tuple[tuple[Layer, ...], ...]:
+        """A stage ends at each tap, the last one with the last block."""
+        starts = (0, *(tap + 1 for tap in self.tap_blocks))
+        return tuple(
+            tuple(
+                ViTLayer(stage, f"encoder.block.{i}", self.grid, 1, self.dim, self._block(i))
+                for i in range(start, stop)
+            )
+            for stage, (start, stop) in enumerate(pairwise(starts))
+        )
+
+    def close(self, stage: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The map of a tap; the tokens go on as they are."""
+        return self.to_map(tokens, stage), tokens
+
+    def _block(self, i: int) -> Block:
+        block = self.blocks[i]
+        assert isinstance(block, Block)  # noqa: S101  # ModuleList forgets what it holds
+        return block
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised images [B, 3, H, W] to feature maps, each [B, C, H / patch, W / patch]."""
         tokens = self.embed(x)
@@ -143,16 +220,12 @@ class ViT(Encoder):
     def units(self) -> list[CostUnit]:
         """MACs per image of the stem and of the attention and the MLP of every block."""
         (height, width), patch = self.size, self.options.patch
-        tokens = self.pos_embed.shape[1]
-        one_head = (1, tokens, self.dim)
-        attention = linear_macs(tokens, self.dim, 4 * self.dim) + attention_macs(one_head, one_head, one_head)
-        mlp = 2 * linear_macs(tokens, self.dim, _MLP_RATIO * self.dim)
         stem = conv_macs((3, height, width), (self.dim, 3, patch, patch), (self.dim, *self.grid))
-        units = [CostUnit("encoder.stem", "encoder.stem", stem)]
-        for i in range(len(self.blocks)):
-            part = f"encoder.block.{i}"
-            units += [CostUnit(f"{part}.attention", part, attention), CostUnit(f"{part}.mlp", part, mlp)]
-        return units
+        layers = (layer for stage in self.layers_of for layer in stage)
+        return [
+            CostUnit("encoder.stem", "encoder.stem", stem),
+            *(unit for layer in layers for unit in layer.units()),
+        ]
 
     def _initialise(self) -> None:
         """Truncated normal of 0.02 for all weights, the class token and the positions; zero biases."""

@@ -55,6 +55,25 @@ class Attention(nn.Module):
         projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, N, C))
         return projected
 
+    def answer(self, asking: Tensor, x: Tensor) -> Tensor:
+        """Attention for some tokens alone, over all of them.
+
+        Args:
+            asking: the tokens that ask, [B, K, C].
+            x: all tokens, [B, N, C].
+
+        Returns:
+            [B, K, C], the rows that `forward` would give the asking tokens.
+        """
+        B, N, C = x.shape
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = F.linear(asking, weight[:C], bias[:C]).view(B, -1, self.heads, C // self.heads).transpose(1, 2)
+        both = F.linear(x, weight[C:], bias[C:]).view(B, N, 2, self.heads, C // self.heads)
+        k, v = both.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(B, -1, C))
+        return projected
+
 
 class Mlp(nn.Module):
     """Two linear layers with the exact GELU between them.
@@ -105,6 +124,20 @@ class Block(nn.Module):
         """What the MLP adds to the tokens [..., C], each by itself."""
         branch: Tensor = self.drop_path(self.mlp(self.norm2(x)))
         return branch
+
+    def run_tokens(self, x: Tensor, rows: Tensor) -> Tensor:
+        """The block for some tokens alone; the others are attended to, and stay as they are.
+
+        Args:
+            x: tokens [B, N, C]; overwritten.
+            rows: of the flattened tokens [B * N, C], as many of each sample: [B * K].
+        """
+        B, _, C = x.shape
+        flat, normed = x.view(-1, C), self.norm1(x)
+        asking = normed.view(-1, C).index_select(0, rows).view(B, -1, C)
+        some = flat.index_select(0, rows) + self.attn.answer(asking, normed).view(-1, C)
+        flat.index_copy_(0, rows, some + self.mlp_part(some))
+        return x
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [B, N, C] to [B, N, C]."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from mtlbench import variants
 from mtlbench.cost.units import total_macs
 from mtlbench.execute.jobs.cell import PROFILE_CALLS as _PROFILE_CALLS
-from mtlbench.execute.jobs.cell import open_dataset
+from mtlbench.execute.jobs.cell import make_variant, open_dataset
 from mtlbench.execute.left import Left
 from mtlbench.execute.observer import JobKind
 from mtlbench.extensions import find_fault
 from mtlbench.measure.process import usable_cores
 from mtlbench.suite.plan import Cell
 from mtlbench.suite.schema import Measure
-from mtlbench.training.artifact import Artifact
+from mtlbench.training.artifact import Artifact, Named
+from mtlbench.training.protocol import TrainingProtocol
 
 __all__ = ["estimate_seconds"]
 
@@ -35,7 +37,7 @@ def estimate_seconds(left: Left, measure: Measure) -> dict[JobKind, float] | Non
     """
     cores = usable_cores()
     try:
-        train = sum(_training_seconds(artifact) for artifact in left.trainings)
+        train = sum(_training_seconds(a, left.places.get(a.key, {})) for a in left.trainings)
         evaluate = sum(_evaluation_seconds(cell) for cell in left.evaluations)
         profile = sum(_profile_seconds(cell, measure) for cell in left.profiles)
         time = sum(count * _launch_seconds(cell, measure) for cell, count in left.timings)
@@ -53,12 +55,14 @@ def _evaluation_seconds(cell: Cell) -> float:
     return _LAUNCH_SECONDS + _COUNTING_FACTOR * _test_images(cell) * _call_seconds(cell)
 
 
-def _training_seconds(artifact: Artifact) -> float:
-    protocol = artifact.source.training
+def _training_seconds(artifact: Artifact, places: Mapping[str, Any]) -> float:
     dataset = open_dataset(artifact.source.dataset, artifact.source.dataset.places)
-    variant = variants.registry.get(artifact.variant)(artifact.problem, **artifact.options)
-    macs = _macs(variant, {})
-    images = dataset.length("train") * protocol["epochs"]
+    variant = make_variant(Named(artifact.variant, artifact.options, places), artifact.problem)
+    protocol = variant.recipe(artifact).protocol(TrainingProtocol.model_validate(artifact.source.training))
+    if protocol is None:
+        return _LAUNCH_SECONDS
+    macs = _macs(variant, {axis.name: axis.grid[0] for axis in variant.axes} | dict(artifact.point))
+    images = dataset.length("train") * protocol.epochs
     return _LAUNCH_SECONDS + float(images * macs) * _TRAINING_FACTOR / _MACS_PER_SECOND
 
 
@@ -71,7 +75,7 @@ def _test_images(cell: Cell) -> int:
 
 
 def _call_seconds(cell: Cell) -> float:
-    variant = variants.registry.get(cell.variant.name)(cell.problem, **cell.variant.options)
+    variant = make_variant(cell.variant, cell.problem)
     return _macs(variant, cell.point) / _MACS_PER_SECOND
 
 

@@ -96,8 +96,12 @@ class LaunchLedger:
             "launch_id": self._launch_id(cell, kind, block),
             "cell_id": cell.id,
             "cell": cell.specification,
-            "places": {"dataset": dict(cell.dataset.places), "encoder": dict(cell.problem.encoder.places)},
-            "weights": None if weights is None else [[str(w.folder), w.weights_hash] for w in weights],
+            "places": {
+                "dataset": dict(cell.dataset.places),
+                "encoder": dict(cell.problem.encoder.places),
+                "variant": dict(cell.variant.places),
+            },
+            "weights": None if weights is None else [stored.told() for stored in weights],
             "samples": str(self.folder.samples),
             "measure": self._measure.model_dump(mode="json"),
             "block": block,
@@ -115,7 +119,10 @@ class LaunchLedger:
         """Write down one launch: the worker's result, or its `error`."""
         launch = (
             self._identity(cell, job["kind"], job["block"], _named(weights))
-            | {"launch_id": job["launch_id"]}
+            | {
+                "launch_id": job["launch_id"],
+                "weights_from": [stored.weights_from for stored in weights or ()],
+            }
             | _at(started_unix_s)
             | {"position": job["position"], "duration_s": time.time() - started_unix_s}
             | _flat(result)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from mtlbench.execute.ledger import LaunchLedger, Weights
 from mtlbench.execute.prepare import Prepared
@@ -23,12 +24,16 @@ class Left:
         evaluations: cells to evaluate.
         profiles: cells to profile.
         timings: cells to time, with the number of launches that each still needs.
+        shipped: weights that came with mtlbench and that this work takes.
+        places: by artifact, where the variant that trains it finds its files.
     """
 
     trainings: list[Artifact]
     evaluations: list[Cell]
     profiles: list[Cell]
     timings: list[tuple[Cell, int]]
+    shipped: list[Artifact] = field(default_factory=list)
+    places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def launches(self) -> int:
@@ -59,4 +64,9 @@ def what_is_left(prepared: Prepared, ledger: LaunchLedger, stored: Mapping[str, 
         )
         if done < measure.launches:
             timings.append((cell, measure.launches - done))
-    return Left(prepared.missing(lambda artifact: artifact.key in stored), evaluations, profiles, timings)
+    trainings = prepared.missing(lambda artifact: artifact.key in stored)
+    cells = [*evaluations, *profiles, *(cell for cell, _ in timings)]
+    taken = [artifact for cell in cells for artifact in prepared.artifacts[cell.id]]
+    taken += [parent for artifact in trainings for parent in artifact.parents.values()]
+    shipped = {a.key: a for a in taken if a.key in stored and stored[a.key].weights_from == "shipped"}
+    return Left(trainings, evaluations, profiles, timings, list(shipped.values()), prepared.places)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mtlbench import variants
 from mtlbench.data.base import Dataset
 from mtlbench.errors import MachineUnfitError
-from mtlbench.execute.jobs.cell import open_dataset
+from mtlbench.execute.jobs.cell import make_variant, open_dataset
 from mtlbench.execute.versions import versioned
 from mtlbench.measure.process import usable_cores
 from mtlbench.suite.plan import Cell, Plan
@@ -27,12 +28,14 @@ class Prepared:
         data_hashes: by cell, the fingerprint of its data.
         artifacts: by cell, its trained weights in the order in which the variant takes them; none where untrained.
         problems: what the suite asks of its data that they cannot give, one sentence each without a full stop.
+        places: by artifact, where the variant that trains it finds its files.
     """
 
     plan: Plan
     data_hashes: Mapping[str, str]
     artifacts: Mapping[str, tuple[Artifact, ...]]
     problems: tuple[str, ...] = ()
+    places: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def wanted(self) -> list[Artifact]:
         """Every artifact that a cell names, once."""
@@ -70,7 +73,8 @@ def prepare_plan(plan: Plan) -> Prepared:
         if cell.unsupported is None:
             hashes[cell.id] = datasets[key].fingerprint()
             artifacts[cell.id] = _artifacts(cell, hashes[cell.id])
-    prepared = Prepared(replace(plan, cells=tuple(cells)), hashes, artifacts, tuple(problems))
+    places = _places(cells, artifacts)
+    prepared = Prepared(replace(plan, cells=tuple(cells)), hashes, artifacts, tuple(problems), places)
     _require_meter(prepared.plan)
     return prepared
 
@@ -79,8 +83,20 @@ def _artifacts(cell: Cell, data_hash: str) -> tuple[Artifact, ...]:
     if cell.training is None:
         return ()
     source = Source(cell.dataset, data_hash, cell.training, cell.seed)
-    variant = variants.registry.get(cell.variant.name)(cell.problem, **cell.variant.options)
+    variant = make_variant(cell.variant, cell.problem)
     return tuple(versioned(artifact) for artifact in variant.artifacts(cell.point, source))
+
+
+def _places(
+    cells: Iterable[Cell], artifacts: Mapping[str, tuple[Artifact, ...]]
+) -> dict[str, Mapping[str, Any]]:
+    """By artifact, ancestors too: the places of cells that need it, as far as the variant that trains it has them."""
+    places: dict[str, Mapping[str, Any]] = {}
+    for cell in cells:
+        for artifact in in_training_order(artifacts.get(cell.id, ())) if cell.variant.places else ():
+            own = variants.registry.get(artifact.variant).places(dict(cell.variant.places))
+            places[artifact.key] = {**own, **places.get(artifact.key, {})}
+    return places
 
 
 def _lacking(hardware: Hardware) -> str | None:

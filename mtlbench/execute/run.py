@@ -72,8 +72,7 @@ class Executor:
             DataError: published weights that networks start from are not there, or do not fit; nothing has run.
         """
         try:
-            for artifact in self._prepared.wanted():
-                self._find(artifact)
+            self._missing()
             left = what_is_left(self._prepared, self._ledger, self._stored)
             require_starts(left)
             counts: dict[JobKind, int] = {
@@ -83,6 +82,8 @@ class Executor:
                 "time": left.launches,
             }
             self._observer.planned(counts, estimate_seconds(left, self._prepared.plan.suite.suite.measure))
+            for artifact in left.shipped:
+                self._observer.message(f"loaded, shipped: {artifact.label}")
             self._train()
             ready = [cell for cell in self._runnable_cells() if self._is_trained(cell)]
             on_trained({cell.id: self._ledger.current(cell, self._weights(cell)) for cell in ready})
@@ -102,6 +103,7 @@ class Executor:
         return artifact.key in self._stored
 
     def _missing(self) -> list[Artifact]:
+        """What must be trained; whatever else is needed has then been looked up."""
         return self._prepared.missing(self._find)
 
     def _train(self) -> None:
@@ -135,7 +137,12 @@ class Executor:
         job = {
             "kind": "train",
             "artifact": artifact.specification(),
-            "places": {"dataset": dict(dataset.places), "encoder": dict(encoder.places)},
+            "places": {
+                "dataset": dict(dataset.places),
+                "encoder": dict(encoder.places),
+                "variant": dict(self._prepared.places.get(artifact.key, {})),
+            },
+            "parents": {role: self._stored[p.key].told() for role, p in artifact.parents.items()},
             "cache_root": str(self._cache.root.parent),
         }
         error = None

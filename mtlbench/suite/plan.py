@@ -146,16 +146,18 @@ class Plan:
         found = [cell for cell in self.cells if cell.role == "requested"]
         return found or list(self.cells)
 
+    def matching(self, pattern: str) -> list[Cell]:
+        """Cells whose label or id matches a shell pattern (or holds the text)."""
+        return [cell for cell in self.cells if _matches(cell, pattern)]
+
     def only(self, pattern: str) -> Plan:
-        """Cells whose label or id matches a shell pattern (or holds the text), with what they are compared to."""
-        wanted = {cell.id for cell in self.cells if _matches(cell, pattern)}
+        """The cells that match, with what they are compared to."""
         needed = {
             needed
-            for cell in self.cells
-            if cell.id in wanted
-            for needed in (cell.reference_id, *cell.baseline_ids.values())
+            for cell in self.matching(pattern)
+            for needed in (cell.id, cell.reference_id, *cell.baseline_ids.values())
         }
-        return replace(self, cells=tuple(cell for cell in self.cells if cell.id in wanted | needed))
+        return replace(self, cells=tuple(cell for cell in self.cells if cell.id in needed))
 
 
 def _matches(cell: Cell, pattern: str) -> bool:
@@ -254,7 +256,8 @@ def _refusal(cell: Cell) -> str | None:
     refused = encoder.refuse_size(cell.problem.size, dict(cell.problem.encoder.options))
     if refused:
         return refused
-    variant = variants.registry.get(cell.variant.name)(cell.problem, **cell.variant.options)
+    declared = variants.registry.get(cell.variant.name)
+    variant = declared(cell.problem, **cell.variant.options, **cell.variant.places)
     if not variant.can_run(cell.asked_names):
         return f"{cell.variant.name} cannot run {'+'.join(cell.asked_names)} alone"
     return variant.refuse(cell.point)

@@ -99,8 +99,9 @@ class Artifact:
         stage: which of that variant's training stages this is (`dense`, `policy`, ...).
         problem: what the network is built for.
         source: what it is trained from.
-        options: variant options and train-time axis values that shape the weights.
+        options: variant options that shape the weights.
         parents: by role, the artifacts that it starts from or learns from.
+        point: values of the axes that are set when training.
     """
 
     variant: str
@@ -109,6 +110,7 @@ class Artifact:
     source: Source
     options: Mapping[str, Any] = field(default_factory=dict)
     parents: Mapping[str, Artifact] = field(default_factory=dict)
+    point: Mapping[str, int | float | str] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -126,7 +128,8 @@ class Artifact:
 
     def specification(self) -> dict[str, Any]:
         """What identity hashes; JSON-able."""
-        return {
+        point = {"point": dict(self.point)} if self.point else {}
+        return point | {
             "variant": self.variant,
             "stage": self.stage,
             "problem": self.problem.specification(),
@@ -151,6 +154,7 @@ class Artifact:
             ),
             spec["options"],
             {role: cls.from_specification(parent) for role, parent in spec["parents"].items()},
+            spec.get("point", {}),
         )
 
 

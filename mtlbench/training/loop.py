@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtlbench.data.batches import Augmentation, LoadedSplit, epoch_batches
+from mtlbench.data.batches import Augmentation, LoadedSplit, epoch_batches, eval_batches
 from mtlbench.encoders.base import Encoder
 from mtlbench.encoders.weights import describe
 from mtlbench.errors import TrainingError
@@ -35,7 +35,7 @@ class TrainingResult:
 
     Args:
         state: weights of the best validated epoch (of the last one where there is no validation split).
-        best_epoch: its number, from 1.
+        best_epoch: its number, from 1; 0 where the recipe had nothing to train.
         history: one row per epoch: `epoch, loss, lr`, and `val.<task>.<metric>` where validated.
         started_from: what became of published weights that encoders started from, as text; empty for random weights.
     """
@@ -77,6 +77,16 @@ def train(
         TrainingError: a loss is not finite; names the step and the task.
     """
     torch.manual_seed(seed)
+
+    def validation() -> Iterator[Tensor]:
+        return (normalise(images) for images, _ in eval_batches(val_split, batch))
+
+    batch, staged = protocol.batch, recipe.protocol(protocol)
+    if staged is None:
+        network = recipe.network(parents, seed).eval()
+        recipe.finish(network, validation)
+        return TrainingResult(dict(network.state_dict()), 0)
+    protocol = staged
     run = _Run(recipe, protocol, tasks, seed, parents, steps=len(train_split.ids) // protocol.batch)
     if run.steps_per_epoch == 0:
         raise TrainingError(
@@ -96,6 +106,7 @@ def train(
         if checkpoint is not None and not last:
             run.save(checkpoint)
         progress(row | {"epochs": protocol.epochs})
+    run.finish(validation)
     return run.result()
 
 
@@ -171,8 +182,14 @@ class _Run:
             self.best_state = copy.deepcopy(self.network.state_dict())
         return {f"val.{task}.{name}": value for task, row in metrics.items() for name, value in row.items()}
 
+    def finish(self, validation: Callable[[], Iterator[Tensor]]) -> None:
+        if self.best_state is not None:
+            self.network.load_state_dict(self.best_state)
+        self.network.eval()
+        self.recipe.finish(self.network, validation)
+
     def result(self) -> TrainingResult:
-        state = self.best_state if self.best_state is not None else self.network.state_dict()
+        state = self.network.state_dict()
         encoders = [module for module in self.network.modules() if isinstance(module, Encoder)]
         accounts = [describe(encoder.account) for encoder in encoders if encoder.account is not None]
         return TrainingResult(dict(state), self.best_epoch or self.epoch, self.history, accounts)

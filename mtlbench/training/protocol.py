@@ -51,3 +51,11 @@ class TrainingProtocol(Options):
         if self.task_weights and self.weighting != "fixed":
             raise ValueError("task_weights are fixed weights; leave them out, or set weighting to fixed")
         return self
+
+    def scaled(self, *shares: float) -> TrainingProtocol | None:
+        """The same settings for as many epochs as stages of these shares take together; None where all are 0.
+
+        A stage has at least one epoch.
+        """
+        epochs = sum(max(1, round(share * self.epochs)) for share in shares if share)
+        return self.model_copy(update={"epochs": epochs}) if epochs else None

@@ -10,3 +10,22 @@ registry.add(
 registry.add(
     "static_mtl", "mtlbench.variants.static_mtl:StaticMTL", "one shared dense encoder, one head per task"
 )
+_ADAMTL = "mtlbench.variants.adamtl.variant"
+registry.add(
+    "adamtl", f"{_ADAMTL}:AdaMTL", "one adaptive network for all budgets, exact (Neseem et al., 2023)"
+)
+registry.add(
+    "adamtl_threshold", f"{_ADAMTL}:AdaMTLThreshold", "the same, budgets met on average by thresholds"
+)
+registry.add(
+    "adamtl_trained", f"{_ADAMTL}:AdaMTLTrained", "one adaptive network for each budget, as in the paper"
+)
+registry.add(
+    "adamtl_compat",
+    "mtlbench.variants.adamtl.compat:AdaMTLCompat",
+    "the behaviour of the released AdaMTL code, or a checkpoint of it",
+)
+registry.add("adamtl_random", f"{_ADAMTL}:AdaMTLRandom", "control: random decisions, the same MACs")
+registry.add(
+    "static_slim", "mtlbench.variants.static_slim:StaticSlim", "control: narrower MLPs, the same MACs"
+)

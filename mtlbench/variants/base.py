@@ -229,6 +229,13 @@ class Variant(Component, ABC):
         """Why this problem cannot be run at this point, in one sentence; None where it can."""
         return None
 
+    def try_weights(self) -> None:
+        """Learn before any work whether a file that the options name can be loaded; most variants start from none.
+
+        Raises:
+            UsageError: it is not there, cannot be read, is another one than the options say, or does not fit.
+        """
+
     def can_run(self, asked: Sequence[str]) -> bool:
         """Whether `configure` takes these tasks, by what `task_subset` declares."""
         names = self.problem.task_names

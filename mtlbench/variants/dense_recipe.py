@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from mtlbench import tasks
 from mtlbench.training.artifact import Problem
+from mtlbench.training.recipe import Recipe
 from mtlbench.variants.network import build_dense
 
 __all__ = ["DenseRecipe"]
 
 
-class DenseRecipe:
+class DenseRecipe(Recipe):
     """Each task's own loss on the predictions of a dense network."""
 
     def __init__(self, problem: Problem) -> None:

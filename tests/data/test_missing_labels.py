@@ -21,6 +21,7 @@ from mtlbench.data.base import Sample
 from mtlbench.data.batches import LoadedSplit, load_split, normalise
 from mtlbench.data.scenes import Scenes
 from mtlbench.results.folder import RunFolder
+from mtlbench.training import recipe
 from mtlbench.training.loop import train
 from mtlbench.training.protocol import TrainingProtocol
 from mtlbench.training.selection import validate
@@ -58,7 +59,7 @@ def loaded(split: str, kept: Mapping[tuple[str, str], set[int]], only: set[int] 
     return LoadedSplit(tuple(found.ids[i] for i in chosen), found.images[chosen], labels, {})
 
 
-class Recipe:
+class Recipe(recipe.Recipe):
     """A 1x1 convolution for each task."""
 
     def network(self, parents: object, seed: int) -> nn.Module:

@@ -117,6 +117,21 @@ def test_a_backbone_of_transformers_gives_the_same_maps(spelling):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({"maps": "after_merging"}, 6),
+        ({"maps": "after_merging", "tap_norms": False}, 0),
+        ({"tap_norms": False}, 0),
+    ],
+)
+def test_a_backbone_of_transformers_fits_maps_without_its_norms(options, missing):
+    ours = Swin(SIZE, arch="nano", window=WINDOW, **options)
+    account = load(ours, SwinBackbone(config(out_features=STAGES)).state_dict())
+    assert len(account.missing) == missing
+    assert {why for key, why in account.left_out.items() if "norms" in key} == {"no map here has this norm"}
+
+
 @pytest.mark.parametrize("spelling", [dict, published_names])
 def test_a_classifier_of_transformers_gives_its_last_map(spelling):
     theirs = randomised(SwinForImageClassification(config()))

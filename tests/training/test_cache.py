@@ -72,9 +72,12 @@ def test_what_is_stored_is_found_and_checked(tmp_path):
     assert found == stored
     assert all(torch.equal(tensor, state[name]) for name, tensor in found.load().items())
     assert found.record()["specification"] == ARTIFACT.specification()
-    assert sorted(path.name for path in found.folder.iterdir()) == ["artifact.json", "weights.safetensors"]
-    content = (found.folder / "weights.safetensors").read_bytes()
-    (found.folder / "weights.safetensors").write_bytes(content[:-1] + b"\x01")
+    assert sorted(path.name for path in found.file.parent.iterdir()) == [
+        "artifact.json",
+        "weights.safetensors",
+    ]
+    content = found.file.read_bytes()
+    found.file.write_bytes(content[:-1] + b"\x01")
     with pytest.raises(MtlbenchError, match="recorded hash"):
         found.load()
     (cache.workdir(ARTIFACT.key) / "checkpoint.pt").write_bytes(b"in progress")

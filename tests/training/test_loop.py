@@ -14,6 +14,7 @@ from torch import nn
 from mtlbench import tasks
 from mtlbench.data.batches import LoadedSplit, normalise
 from mtlbench.errors import TrainingError
+from mtlbench.training import recipe
 from mtlbench.training.loop import learning_rate, train
 from mtlbench.training.protocol import TrainingProtocol
 from mtlbench.training.selection import score
@@ -35,7 +36,7 @@ def split(count, seed):
     return LoadedSplit(tuple(f"{seed}-{i}" for i in range(count)), images, labels, {})
 
 
-class Recipe:
+class Recipe(recipe.Recipe):
     """A 1x1 convolution for each task, with dropout, so that the random state matters."""
 
     def __init__(self, poison_at=None):
@@ -57,9 +58,9 @@ class Recipe:
         return found
 
 
-def run(protocol, recipe=None, checkpoint=None, progress=lambda _: None, val=8):
+def run(protocol, recipe_=None, checkpoint=None, progress=lambda _: None, val=8):
     return train(
-        recipe or Recipe(),
+        recipe_ or Recipe(),
         protocol,
         TASKS,
         split(32, 0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from mtlbench.data.batches import normalise
 from mtlbench.errors import DataError
 from mtlbench.tasks.base import Task
 from mtlbench.training.artifact import Named, Problem, named_from, problem_from
-from mtlbench.training.cache import StoredArtifact
+from mtlbench.training.cache import load_weights
 from mtlbench.variants.base import Runnable, Trace, Variant
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "PlannedCall",
     "TestBatch",
     "make_tasks",
+    "make_variant",
     "open_dataset",
 ]
 
@@ -76,8 +77,8 @@ class OpenCell:
     """A cell as its worker sees it.
 
     Args:
-        job: `cell` is the cell's specification, `places` where its `dataset` and its `encoder` find their files,
-            `weights` the stored artifacts as (folder, hash) pairs, or None for untrained weights.
+        job: `cell` is the cell's specification, `places` where its `dataset`, its `encoder` and its `variant` find
+            their files, `weights` the stored artifacts (`StoredArtifact.told`), or None for untrained weights.
     """
 
     def __init__(self, job: Mapping[str, Any]) -> None:
@@ -91,17 +92,17 @@ class OpenCell:
         self.dataset = open_dataset(named_from(spec["dataset"]), job["places"]["dataset"])
         self.asked: tuple[str, ...] = tuple(spec.get("asked", self.problem.task_names))
         self.tasks = make_tasks(self.problem.only(*self.asked))
-        self._variant = named_from(spec["variant"])
-        self._weights: list[list[str]] | None = job["weights"]
+        self._variant = replace(named_from(spec["variant"]), places=job["places"]["variant"])
+        self._weights: list[dict[str, str]] | None = job["weights"]
         self.trained: bool = self._weights is not None
 
     def runnable(self) -> tuple[Variant, Runnable]:
         """The variant, built and configured at this cell's point on its device."""
-        variant = variants.registry.get(self._variant.name)(self.problem, **self._variant.options)
+        variant = make_variant(self._variant, self.problem)
         stored = self._weights
-        states = None
-        if stored is not None:
-            states = [StoredArtifact("", Path(folder), digest).load() for folder, digest in stored]
+        states = (
+            None if stored is None else [load_weights(Path(w["file"]), w["weights_hash"]) for w in stored]
+        )
         variant.build(self.point, self.seed, states)
         return variant, self.configure(variant, self.asked)
 
@@ -166,6 +167,11 @@ class OpenCell:
 def open_dataset(named: Named, places: Mapping[str, Any]) -> Dataset:
     """The dataset, finding its files where this machine has them."""
     return data.registry.get(named.name)(**named.options, **places)
+
+
+def make_variant(named: Named, problem: Problem) -> Variant:
+    """The variant, finding its files where this machine has them."""
+    return variants.registry.get(named.name)(problem, **named.options, **named.places)
 
 
 def make_tasks(problem: Problem) -> dict[str, Task]:

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtlbench import variants
 from mtlbench.data.batches import load_split
-from mtlbench.execute.jobs.cell import make_tasks, normaliser, open_dataset
+from mtlbench.execute.jobs.cell import make_tasks, make_variant, normaliser, open_dataset
 from mtlbench.measure.environment import capture
 from mtlbench.measure.process import prepare
-from mtlbench.training.artifact import Artifact
-from mtlbench.training.cache import ArtifactCache
+from mtlbench.training.artifact import Artifact, Named
+from mtlbench.training.cache import ArtifactCache, load_weights
 from mtlbench.training.loop import train
 from mtlbench.training.protocol import TrainingProtocol
 
@@ -24,7 +23,7 @@ __all__ = ["train_job"]
 
 
 def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Train `job["artifact"]`; its parents are in the cache already.
+    """Train `job["artifact"]` from its parents, `job["parents"]` (by role `StoredArtifact.told`).
 
     Sends a `progress` event after every epoch.
     """
@@ -36,7 +35,8 @@ def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     cache = ArtifactCache(Path(job["cache_root"]))
     dataset = open_dataset(artifact.source.dataset, job["places"]["dataset"])
     tasks = make_tasks(artifact.problem)
-    variant = variants.registry.get(artifact.variant)(artifact.problem, **artifact.options)
+    named_variant = Named(artifact.variant, artifact.options, job["places"]["variant"])
+    variant = make_variant(named_variant, artifact.problem)
     result = train(
         variant.recipe(artifact),
         protocol,
@@ -44,7 +44,9 @@ def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         load_split(dataset, "train", tasks),
         load_split(dataset, "val", tasks),
         seed=artifact.source.seed,
-        parents={role: _load(cache, parent) for role, parent in artifact.parents.items()},
+        parents={
+            role: load_weights(Path(p["file"]), p["weights_hash"]) for role, p in job["parents"].items()
+        },
         normalise=normaliser(artifact.problem),
         checkpoint=cache.workdir(artifact.key) / "checkpoint.pt",
         progress=lambda row: channel.send("progress", **row),
@@ -56,14 +58,12 @@ def train_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
             "best_epoch": result.best_epoch,
             "history": result.history,
             "started_from": result.started_from,
+            "parents": {
+                role: {name: value for name, value in parent.items() if name != "file"}
+                for role, parent in job["parents"].items()
+            },
             "seconds": time.perf_counter() - started,
             "environment": capture(),
         },
     )
     return {"weights_hash": stored.weights_hash}
-
-
-def _load(cache: ArtifactCache, artifact: Artifact) -> dict[str, Any]:
-    stored = cache.find(artifact.key)
-    assert stored is not None  # noqa: S101  # the executor trains parents first
-    return stored.load()

@@ -1,0 +1,133 @@
+"""Encoders made of blocks of attention and MLP over tokens, which variants run piece by piece."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mtlbench.cost.formulas import linear_macs
+from mtlbench.cost.units import CostUnit
+from mtlbench.encoders.base import Encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mtlbench.encoders.vit_layers import Mlp
+
+__all__ = ["BlockEncoder", "Layer"]
+
+
+@dataclass(frozen=True)
+class Layer(ABC):
+    """One block of an encoder, and the pieces in which it can be run.
+
+    A layer works on tokens [B, extra + h * w, C]. *Places* are what a whole block can be run for while all others pass
+    untouched: the tokens of the grid in a plain transformer, the windows in one that attends inside windows.
+
+    Args:
+        stage: index of the run of layers that share a resolution and end in a feature map.
+        unit: beginning of the ids of its cost units, `<unit>.attention` and `<unit>.mlp`; also its part.
+        grid: (height, width) in tokens.
+        extra: tokens before those of the grid (a class token), which are never left out.
+        dim: channels of a token.
+    """
+
+    stage: int
+    unit: str
+    grid: tuple[int, int]
+    extra: int
+    dim: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the grid, h * w."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def attention_macs(self) -> int:
+        """MACs per image of the attention branch."""
+        return self.place_macs(self.places)[0]
+
+    @property
+    def mlp_macs(self) -> int:
+        """MACs per image of the MLP branch."""
+        return self.token_macs * (self.extra + self.tokens)
+
+    @property
+    def token_macs(self) -> int:
+        """MACs of the MLP for one token."""
+        return 2 * linear_macs(1, self.dim, self.feed_forward.fc1.out_features)
+
+    def units(self) -> list[CostUnit]:
+        """Its cost units."""
+        return [
+            CostUnit(f"{self.unit}.attention", self.unit, self.attention_macs),
+            CostUnit(f"{self.unit}.mlp", self.unit, self.mlp_macs),
+        ]
+
+    @property
+    @abstractmethod
+    def norm2(self) -> nn.Module:
+        """The norm in front of the MLP."""
+
+    @property
+    @abstractmethod
+    def feed_forward(self) -> Mlp:
+        """The MLP behind its norm."""
+
+    @property
+    @abstractmethod
+    def places(self) -> int:
+        """Number of places."""
+
+    @property
+    def place_sizes(self) -> tuple[int, ...]:
+        """Tokens of each place; windows at the edge of a padded grid have fewer."""
+        return (self.tokens // self.places,) * self.places
+
+    @abstractmethod
+    def attend(self, x: Tensor) -> Tensor:
+        """What attention adds to the tokens [B, extra + h * w, C]."""
+
+    @abstractmethod
+    def mlp(self, rows: Tensor) -> Tensor:
+        """What the MLP adds to the tokens [..., C], each by itself."""
+
+    @abstractmethod
+    def run_places(self, x: Tensor, kept: Tensor) -> Tensor:
+        """The whole block for some places alone.
+
+        Args:
+            x: tokens [B, extra + h * w, C]; overwritten.
+            kept: indices of places, [B, K], each row without repetition.
+        """
+
+    @abstractmethod
+    def place_macs(self, kept: int) -> tuple[int, int]:
+        """MACs of attention and of the MLP where so many places are kept; the MLP's with the largest places."""
+
+    @abstractmethod
+    def pool(self, scores: Tensor) -> Tensor:
+        """Scores of the grid's tokens [B, h * w] to their mean in each place [B, places]."""
+
+    @abstractmethod
+    def spread(self, kept: Tensor) -> Tensor:
+        """What holds for each place [B, places] to the grid's tokens [B, h * w]."""
+
+
+class BlockEncoder(Encoder, ABC):
+    """An encoder whose forward pass is `embed`, then for each stage its `layers` and `close`."""
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """Normalised images [B, 3, H, W] to the tokens of the first layer."""
+
+    @property
+    @abstractmethod
+    def layers_of(self) -> tuple[tuple[Layer, ...], ...]:
+        """The layers of each stage, in order."""
+
+    @abstractmethod
+    def close(self, stage: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The feature map [B, C, h, w] of a stage and the tokens of the next one (the same after the last)."""

@@ -1,0 +1,1 @@
+"""AdaMTL: input-dependent inference with policies that know the tasks."""
