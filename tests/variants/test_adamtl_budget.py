@@ -100,7 +100,10 @@ def test_gates_in_training_spend_what_the_same_decisions_do_in_a_call(key):
     forced = runnable.forced(case.images, 0)
     blocks, tokens = [], []
     for layers, told in zip(network.blocks.layers_of, forced.decisions.layers, strict=True):
-        rows = [torch.zeros(3).index_fill(0, k.samples, 1.0) if k.samples is not None else torch.ones(3) for k in told]
+        rows = [
+            torch.zeros(3).index_fill(0, k.samples, 1.0) if k.samples is not None else torch.ones(3)
+            for k in told
+        ]
         blocks.append(torch.stack(rows, dim=1) if variant.options.gates != "tokens" else None)
         gates = []
         for layer, kept, row in zip(layers, told, rows, strict=True):

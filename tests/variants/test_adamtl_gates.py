@@ -45,7 +45,9 @@ def test_without_noise_ranked_gates_open_for_the_highest_scores():
     found = logits()
     gates = RankedGates(NETWORK.blocks, counts, AdaMTLOptions(explore=0.0)).tokens(0, 0, found)
     kept = torch.stack([row[gate.bool()].min() for row, gate in zip(union_logits(found), gates, strict=True)])
-    left = torch.stack([row[~gate.bool()].max() for row, gate in zip(union_logits(found), gates, strict=True)])
+    left = torch.stack(
+        [row[~gate.bool()].max() for row, gate in zip(union_logits(found), gates, strict=True)]
+    )
     assert (kept >= left).all()
 
 

@@ -200,7 +200,7 @@ class AdaMTLThreshold(_Adaptive):
         from mtlbench.variants.adamtl.calibrate import calibrate
 
         super().build(point, seed, weights)
-        if weights is None:
+        if weights is None and not self._network.calibration.is_meta:
             noise = torch.Generator().manual_seed(seed)
             images = torch.randn(1, 3, *self.problem.size, generator=noise)
             calibrate(self._network, lambda: iter([images]))
@@ -208,6 +208,8 @@ class AdaMTLThreshold(_Adaptive):
     def _rule(self, network: AdaptiveNetwork, names: tuple[str, ...], budget: float) -> Rule:
         from mtlbench.variants.adamtl.calibrate import threshold_for, threshold_rule
 
+        if network.calibration.is_meta:  # only shapes are asked for
+            return threshold_rule(network, 0.0)
         return threshold_rule(network, threshold_for(network, names, budget))
 
 
