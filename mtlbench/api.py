@@ -81,6 +81,7 @@ def run(
 
     Raises:
         UsageError: the suite, the data or the folder is wrong.
+        DataError: files that networks start from are not there, or do not fit; nothing has run or was forgotten.
         MachineUnfitError: the machine lacks what the suite demands.
     """
     from mtlbench.execute.prepare import prepare_plan
@@ -141,12 +142,15 @@ def _execute(
 ) -> None:
     from mtlbench.execute.description import describe_run
     from mtlbench.execute.ledger import LaunchLedger
+    from mtlbench.execute.left import look_ahead
     from mtlbench.execute.observer import Observer
     from mtlbench.execute.run import Executor
+    from mtlbench.execute.starts import require_starts
     from mtlbench.training.cache import ArtifactCache
 
     cache = ArtifactCache()
     repair_journal(folder.journal)
+    require_starts(look_ahead(prepared, folder, cache, fresh=fresh)[0])
     if fresh:
         folder.forget(
             {cell.id for cell in prepared.plan.cells}, everything=len(prepared.plan.cells) == len(whole.cells)

@@ -11,8 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mtlbench.execute.estimate import estimate_seconds
-from mtlbench.execute.ledger import LaunchLedger
-from mtlbench.execute.left import Left, what_is_left
+from mtlbench.execute.left import Left, look_ahead
 from mtlbench.execute.observer import JobKind
 from mtlbench.execute.prepare import Prepared
 from mtlbench.execute.starts import require_starts
@@ -30,17 +29,13 @@ def print_plan(prepared: Prepared, out: Path, fresh: bool, console: Console) -> 
     Raises:
         DataError: published weights that networks would start from are not there, or do not fit.
     """
-    cache = ArtifactCache()
-    artifacts = prepared.wanted()
-    stored = {a.key: found for a in artifacts if not fresh and (found := cache.find(a.key)) is not None}
-    folder = RunFolder(out)
-    ledger = LaunchLedger(folder, "", prepared, [] if fresh else folder.launches())
-    left = what_is_left(prepared, ledger, stored)
+    left, stored = look_ahead(prepared, RunFolder(out), ArtifactCache(), fresh=fresh)
     require_starts(left)
     _print_cells(prepared, left, console)
     _print_groups(prepared, console)
+    artifacts = [*prepared.wanted(), *left.shipped, *left.trainings]
     if artifacts:
-        _print_artifacts([*artifacts, *left.trainings], stored, console)
+        _print_artifacts(artifacts, stored, console)
     _print_left(left, estimate_seconds(left, prepared.plan.suite.suite.measure), console)
     for line in _obstacles(prepared):
         console.print(escape(line), highlight=False, soft_wrap=True)
@@ -102,10 +97,15 @@ def _print_groups(prepared: Prepared, console: Console) -> None:
 def _print_artifacts(artifacts: list[Artifact], stored: dict[str, StoredArtifact], console: Console) -> None:
     table = Table("artifact", "key", "state", title="Artifacts", title_justify="left", box=None)
     for artifact in {artifact.key: artifact for artifact in artifacts}.values():
-        state = "cached" if artifact.key in stored else "to train"
-        table.add_row(escape(artifact.label), artifact.key[:8], state)
+        table.add_row(escape(artifact.label), artifact.key[:8], _state(stored.get(artifact.key)))
     console.print(table)
     console.print()
+
+
+def _state(stored: StoredArtifact | None) -> str:
+    if stored is None:
+        return "to train"
+    return "shipped" if stored.weights_from == "shipped" else "cached"
 
 
 def _minutes(seconds: float) -> str:

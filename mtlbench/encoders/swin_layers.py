@@ -247,14 +247,18 @@ class SwinBlock(nn.Module):
             rows = rows[there.flatten()]
         flat = x.view(-1, C)
         some = flat.index_select(0, rows)
-        normed = self.norm1(some)
+        bias = windows.bias_of(self.attn.relative_position_bias_table, kept)
+        some.add_(self._mixed(self.norm1(some), bias, windows.area, there))
+        flat.index_copy_(0, rows, some.add_(self.mlp_part(some)))
+        return x
+
+    def _mixed(self, normed: Tensor, bias: Tensor, area: int, there: Tensor | None) -> Tensor:
+        """Attention inside windows of rows [R, C]; `there` says which tokens of the windows are no padding."""
+        C = normed.shape[-1]
         if there is not None:
             normed = normed.new_zeros(there.numel(), C).masked_scatter_(there.view(-1, 1), normed)
-        bias = windows.bias_of(self.attn.relative_position_bias_table, kept)
-        mixed = self.attn(normed.view(-1, windows.area, C), bias).view(-1, C)
-        some = some + (mixed if there is None else mixed[there.flatten()])
-        flat.index_copy_(0, rows, some + self.mlp_part(some))
-        return x
+        mixed: Tensor = self.attn(normed.view(-1, area, C), bias).view(-1, C)
+        return mixed if there is None else mixed[there.flatten()]
 
     def forward(self, x: Tensor, grid: WindowGrid) -> Tensor:
         """Tokens [B, h * w, C] to [B, h * w, C]."""

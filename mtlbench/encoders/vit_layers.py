@@ -132,12 +132,17 @@ class Block(nn.Module):
             x: tokens [B, N, C]; overwritten.
             rows: of the flattened tokens [B * N, C], as many of each sample: [B * K].
         """
-        B, _, C = x.shape
-        flat, normed = x.view(-1, C), self.norm1(x)
-        asking = normed.view(-1, C).index_select(0, rows).view(B, -1, C)
-        some = flat.index_select(0, rows) + self.attn.answer(asking, normed).view(-1, C)
-        flat.index_copy_(0, rows, some + self.mlp_part(some))
+        flat = x.view(-1, x.shape[-1])
+        some = flat.index_select(0, rows).add_(self._answers(x, rows))
+        flat.index_copy_(0, rows, some.add_(self.mlp_part(some)))
         return x
+
+    def _answers(self, x: Tensor, rows: Tensor) -> Tensor:
+        """What attention adds to some rows of the flattened tokens, [B * K, C]."""
+        B, _, C = x.shape
+        normed = self.norm1(x)
+        asking = normed.view(-1, C).index_select(0, rows).view(B, -1, C)
+        return self.attn.answer(asking, normed).view(-1, C)
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens [B, N, C] to [B, N, C]."""

@@ -8,11 +8,12 @@ from typing import Any
 
 from mtlbench.execute.ledger import LaunchLedger, Weights
 from mtlbench.execute.prepare import Prepared
+from mtlbench.results.folder import RunFolder
 from mtlbench.suite.plan import Cell
 from mtlbench.training.artifact import Artifact
-from mtlbench.training.cache import StoredArtifact
+from mtlbench.training.cache import ArtifactCache, StoredArtifact
 
-__all__ = ["Left", "what_is_left"]
+__all__ = ["Left", "look_ahead", "what_is_left"]
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,26 @@ def what_is_left(prepared: Prepared, ledger: LaunchLedger, stored: Mapping[str, 
     taken += [parent for artifact in trainings for parent in artifact.parents.values()]
     shipped = {a.key: a for a in taken if a.key in stored and stored[a.key].weights_from == "shipped"}
     return Left(trainings, evaluations, profiles, timings, list(shipped.values()), prepared.places)
+
+
+def look_ahead(
+    prepared: Prepared, folder: RunFolder, cache: ArtifactCache, *, fresh: bool
+) -> tuple[Left, dict[str, StoredArtifact]]:
+    """What a run would have to do, and the weights by artifact key that it would find; nothing is written.
+
+    Args:
+        prepared: what is to be run.
+        folder: where it would go on.
+        cache: where weights are.
+        fresh: as if neither launches nor weights were there.
+    """
+    stored: dict[str, StoredArtifact] = {}
+
+    def is_there(artifact: Artifact) -> bool:
+        if not fresh and artifact.key not in stored and (found := cache.find(artifact.key)) is not None:
+            stored[artifact.key] = found
+        return artifact.key in stored
+
+    prepared.missing(is_there)
+    ledger = LaunchLedger(folder, "", prepared, [] if fresh else folder.launches())
+    return what_is_left(prepared, ledger, stored), stored

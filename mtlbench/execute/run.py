@@ -18,7 +18,6 @@ from mtlbench.execute.observer import JobKind, Observer
 from mtlbench.execute.prepare import Prepared
 from mtlbench.execute.process import WorkerFailedError, WorkerPool
 from mtlbench.execute.schedule import RepeatBudget, block_order
-from mtlbench.execute.starts import require_starts
 from mtlbench.locks import file_lock
 from mtlbench.measure.process import thread_environment, usable_cores
 from mtlbench.results.evidence import is_disturbed
@@ -67,14 +66,10 @@ class Executor:
         Args:
             on_trained: told, between training and the first launch, by cell and kind which launches count from now
                 on (see `LaunchLedger.current`).
-
-        Raises:
-            DataError: published weights that networks start from are not there, or do not fit; nothing has run.
         """
         try:
             self._missing()
             left = what_is_left(self._prepared, self._ledger, self._stored)
-            require_starts(left)
             counts: dict[JobKind, int] = {
                 "train": len(left.trainings),
                 "evaluate": len(left.evaluations),

@@ -52,7 +52,8 @@ class Group:
         cells: rows of the table, all statuses. Added are the name of their way (`label`, made of `way` and
             `axis_text`; `called` where it does not matter for which tasks it was trained; in figures
             `short_label` and `point`) and, in shares of the reference network,
-            `share.claimed`, `share.nominal`, `share.executed` and `share.latency`.
+            `share.claimed` (of what the same formula says of it), `share.nominal`, `share.executed` and
+            `share.latency`.
         points: one row per way over its seeds, only cells that are ok.
         metrics: the primary metric of each task.
         axis: the name of the axis that ways were swept over, if it is only one.
@@ -223,11 +224,15 @@ def _shares(cells: pd.DataFrame) -> pd.DataFrame:
     machine = text(cells, "machine_id") + "/"
     by_cell = latency.groupby(machine + text(cells, "cell_id")).first()
     own = (machine + text(cells, "reference_cell_id")).map(by_cell).astype(float)
+    claimed_of = numeric(cells, "macs_claimed_reference")
+    claimed_of = claimed_of.where(claimed_of > 0, reference)
     shares = {
-        f"share.{name}": numeric(cells, f"macs_{name}") / reference
-        for name in ("claimed", "nominal", "executed")
+        "share.claimed": numeric(cells, "macs_claimed") / claimed_of,
+        "share.nominal": numeric(cells, "macs_nominal") / reference,
+        "share.executed": numeric(cells, "macs_executed") / reference,
+        "share.latency": latency / own.where(own > 0),
     }
-    return pd.DataFrame({**shares, "share.latency": latency / own.where(own > 0)})
+    return pd.DataFrame(shares)
 
 
 def _points(cells: pd.DataFrame, seeds: pd.DataFrame | None) -> pd.DataFrame:

@@ -110,10 +110,13 @@ def _hashes(done: pd.DataFrame) -> Table | None:
     columns = {
         "weights_hash": Header("weights", "", "Hash of the weights that ran.", 0),
         "artifact_ids": Header("artifacts", "", "Which trained artifacts they come from.", 1),
+        "weights_from": Header("from", "", "Trained on this machine, or shipped with mtlbench.", 1),
         "data_hash": Header("data", "", "Fingerprint of the dataset.", 0),
         "cell_id": Header("cell", "", "Hash of the cell's specification.", 0),
     }
     known = [name for name in columns if len(done) and (text(done, name) != "").any()]
+    if not _any_shipped(done):
+        known = [name for name in known if name != "weights_from"]
     if not known:
         return None
     headers = (
@@ -134,6 +137,10 @@ def _hashes(done: pd.DataFrame) -> Table | None:
     left = len(done) - len(rows)
     absent = (f"{left} more cells are in table.csv.",) if left else ()
     return Table("Hashes, each by its first letters; table.csv has them whole", headers, rows, (), absent)
+
+
+def _any_shipped(done: pd.DataFrame) -> bool:
+    return bool(text(done, "weights_from").str.contains("shipped").any())
 
 
 def _short_hashes(words: str) -> str:
@@ -167,6 +174,8 @@ def _rerun_words(view: RunView) -> Iterator[str]:
             "data folder, or say it in the suite (docs/datasets.md). A dataset that is generated needs no place."
         )
     yield "With the weights still in the cache nothing is trained again; --fresh trains everything anew."
+    if _any_shipped(view.table):
+        yield "Some weights came with mtlbench (shipped), in half precision; --fresh does not use them."
     if view.run.get("mtlbench_version"):
         version = brief(str(view.run["mtlbench_version"]))
         yield f"Measured with mtlbench {version}; another version may count or time differently."

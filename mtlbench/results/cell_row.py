@@ -107,6 +107,7 @@ def _identity(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[
         "reference_cell_id": entry["reference_id"],
         "baseline_cell_ids": ";".join(f"{name}={cell}" for name, cell in entry["baseline_ids"].items()),
         "artifact_ids": "+".join(launch.get("artifact_ids", [])),
+        "weights_from": "+".join(sorted(set(launch.get("weights_from", [])))),
         "weights_hash": launch.get("weights_hash"),
         "data_hash": launch.get("data_hash"),
         "code_version": ";".join(f"{name}={v}" for name, v in code_version(launch).items()),
@@ -151,6 +152,7 @@ def _cost(evidence: Evidence) -> dict[str, Any]:
         return {}
     row = {name: launch.get(name) for name in _COST}
     row |= {name: value for name, value in launch.items() if name.startswith("macs_part.")}
+    row["macs_claimed_reference"] = launch.get("macs_claimed_full")
     row["uncounted_ops"] = ";".join(launch["uncounted_ops"])
     row["macs_notes"] = "; ".join(launch.get("macs_notes", []))
     if launch["macs_refused"]:

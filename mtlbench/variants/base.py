@@ -109,6 +109,8 @@ class Trace:
             needed; a unit that is left out was needed whole.
         decisions: whatever the runnable needs to replay the call; opaque to everyone else.
         claimed_macs: per sample, what the original authors' formula would print; None where there is none.
+        claimed_full_macs: what that formula would print for the same network where everything runs and nothing is
+            decided; None where it covers what the reference's MACs cover.
         kept: for pictures, by task (or `all` where tasks share a decision), float tensor [batch, h, w] in [0, 1]: the
             share of the encoder's layers that each token of the h x w grid went through; None for a network
             without token decisions.
@@ -118,6 +120,7 @@ class Trace:
     active: Mapping[str, Tensor] | None = None
     decisions: Any = None
     claimed_macs: Sequence[float] | None = None
+    claimed_full_macs: float | None = None
     kept: Mapping[str, Tensor] | None = None
 
     def nominal_macs(self, units: Sequence[CostUnit]) -> list[float]:

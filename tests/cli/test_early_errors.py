@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
+from mtlbench import api
 from mtlbench.__main__ import main
 from mtlbench.encoders.vit import ViT
 from mtlbench.execute.process import WorkerPool
 from mtlbench.measure.energy import select_meter
+from mtlbench.training.cache import ArtifactCache
 
 SUITE = """
 suite: tiny
@@ -89,6 +91,25 @@ def test_weights_that_do_not_fit_are_found_before_any_work(tmp_path, capsys, tra
         assert "its bytes are no pickle" in told(capsys, "run", suite, *arguments, code=2)
     torch.save(state, file)
     told(capsys, "run", suite, *run_commands(tmp_path)[0], code=0)
+
+
+@pytest.mark.parametrize("how", [[], ["--fresh"]], ids=str)
+def test_weights_that_do_not_fit_cost_nothing_that_was_there(tmp_path, monkeypatch, capsys, how):
+    monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "vit.pth"
+    torch.save({"w": torch.zeros(1)}, file)
+    suite = suite_with(tmp_path, f"patch: 16, weights: {file}")
+    kept = {tmp_path / "run" / name: f"{name} of before" for name in ("run.json", "cells.csv")}
+    if how:  # else what is trained is taken, and no network starts from the file
+        for artifact in api.prepare(suite).wanted():
+            stored = ArtifactCache().store(artifact, {"w": torch.zeros(1)}, {})
+            kept[stored.record_file] = stored.record_file.read_text()
+    (tmp_path / "run").mkdir()
+    for path, words in kept.items():
+        path.write_text(words)
+    errors = told(capsys, "run", suite, "--out", str(tmp_path / "run"), *how, code=2)
+    assert "these are no weights of vit" in errors
+    assert {path: path.read_text() for path in kept} == kept
 
 
 def test_a_hash_without_its_file_is_enough_to_plan_and_not_to_train(tmp_path, capsys):

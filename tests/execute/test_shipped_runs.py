@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 import fake_workers
@@ -10,6 +11,7 @@ import torch
 from tiny import SUITE, Recorder, write_suite
 
 from mtlbench import api, variants
+from mtlbench.__main__ import main
 from mtlbench.execute.versions import versioned
 from mtlbench.results.folder import RunFolder
 from mtlbench.training import cache as cache_module
@@ -71,6 +73,24 @@ def test_weights_that_ship_are_loaded_and_named(tmp_path, jobs):
     assert origins(tmp_path / "run") == {("shipped",)}
     assert jobs[0]["weights"][0]["file"] == str(tmp_path / "weights" / f"{artifact.key}.safetensors")
     assert not (tmp_path / "cache" / "artifacts").exists(), "what ships is not copied"
+
+
+def test_a_dry_run_says_what_ships(tmp_path, jobs, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")  # else rows are broken up
+    suite = write_suite(
+        tmp_path, BASELINE_FREE.replace("[static_mtl]", "[{name: child, axes: {keep: [0.5]}}]")
+    )
+    joint = next(artifact for artifact in api.prepare(suite).wanted() if artifact.stage == "joint")
+    ship(joint.parents["policy"], tmp_path, 1.0)
+    for arguments, states, left in (
+        ([], {"dense": "to train", "joint": "to train", "policy": "shipped"}, "to do: 2 trainings"),
+        (["--fresh"], dict.fromkeys(("dense", "joint", "policy"), "to train"), "to do: 3 trainings"),
+    ):
+        assert main(["run", str(suite), "--dry-run", "--out", str(tmp_path / "run"), *arguments]) == 0
+        printed = capsys.readouterr().out
+        found = re.findall(r"^ \w+:(\w+) .* [0-9a-f]{8} +([a-z ]+?) *$", printed, flags=re.MULTILINE)
+        assert dict(found) == states
+        assert left in printed
 
 
 def test_fresh_trains_what_ships_and_later_runs_keep_to_that(tmp_path, jobs):

@@ -93,6 +93,17 @@ def test_shares_are_of_the_cells_own_reference(tmp_path: Path) -> None:
         assert row["share.nominal"] == pytest.approx(row["macs_nominal"] / row["macs_reference"])
 
 
+def test_a_claim_is_put_beside_what_the_same_formula_says_of_full_compute(tmp_path: Path) -> None:
+    table = full_table(seeds=1)
+    table["macs_claimed"] = 0.3 * table["macs_reference"]
+    table["macs_claimed_reference"] = (0.6 * table["macs_reference"]).where(table["variant"] == "adamtl")
+    (group,) = groups(fake_view(tmp_path, table))
+    done = group.cells[group.cells["status"] == "ok"]
+    ours = done["variant"] == "adamtl"
+    assert done.loc[ours, "share.claimed"].to_numpy() == pytest.approx(0.5)
+    assert done.loc[~ours, "share.claimed"].to_numpy() == pytest.approx(0.3), "else it covers the network"
+
+
 def test_the_baseline_has_an_exact_delta_m(tmp_path: Path) -> None:
     (group,) = groups(fake_view(tmp_path))
     single = group.points[group.points["variant"] == "single_task"].iloc[0]

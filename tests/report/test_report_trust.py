@@ -81,6 +81,22 @@ def test_hashes_are_short_and_belong_to_their_cell(tmp_path: Path) -> None:
     assert by_way["static_mtl"][weights].text == "01" + "a" * 10 + " " + "b" * 12 + " +1"
 
 
+def test_where_weights_come_from_is_shown_where_some_are_shipped(tmp_path: Path) -> None:
+    table = full_table(seeds=1).assign(weights_hash="a", weights_from="trained")
+    own = of(fake_view(tmp_path, table))
+    assert own.hashes is not None
+    assert "from" not in [header.title for header in own.hashes.headers]
+    assert not any("shipped" in sentence for sentence in own.rerun_words)
+    table.loc[table["variant"] == "adamtl", "weights_from"] = "shipped+trained"
+    found = of(fake_view(tmp_path, table))
+    assert found.hashes is not None
+    column = [header.title for header in found.hashes.headers].index("from")
+    by_way = {row.entries[0].text: row.entries[column].text for row in found.hashes.rows}
+    assert by_way["static_mtl"] == "trained"
+    assert by_way["adamtl at keep_ratio 0.5"] == "shipped trained"
+    assert any("--fresh does not use them" in sentence for sentence in found.rerun_words)
+
+
 def test_how_to_run_again_says_what_the_suite_does_not_know(tmp_path: Path) -> None:
     found = of(fake_view(tmp_path / "my run", full_table(seeds=1)))
     assert (

@@ -35,6 +35,14 @@ def _gather(tmp_path, launches, current=None, blocks=6):
     return evidence
 
 
+def _row(evidence):
+    entry = evidence.entry
+    entry.update(decision="static", waivers=[], cell_id="c", label="c", role="requested", budget=None)
+    entry.update(dataset="d", encoder="e", hardware="h", reference_id="c", baseline_ids={})
+    entry["spec"] |= {"variant": {"name": "v"}, "point": {}, "seed": 0, "hardware": {"batch": 1}}
+    return cell_row(evidence, {"run_id": "r", "suite": "s", "measure": {"resamples": 100}}, "m")
+
+
 A = [_launch("evaluate", key="A"), *(_launch("time", block, "A") for block in range(3))]
 B = [_launch("evaluate", key="B"), _launch("time", 0, "B")]
 
@@ -120,14 +128,20 @@ def test_lost_samples_and_changed_software_are_said(tmp_path):
             for block in range(2)
         ),
     ]
-    evidence = _gather(tmp_path, launches)
-    evidence.entry.update(
-        decision="static", waivers=[], cell_id="c", label="c", role="requested", budget=None
-    )
-    evidence.entry.update(dataset="d", encoder="e", hardware="h", reference_id="c", baseline_ids={})
-    evidence.entry["spec"] |= {"variant": {"name": "v"}, "point": {}, "seed": 0, "hardware": {"batch": 1}}
-    row = cell_row(evidence, {"run_id": "r", "suite": "s", "measure": {"resamples": 100}}, "m")
+    row = _row(_gather(tmp_path, launches))
     assert {"samples_missing", "mixed_environment", "few_launches"} <= row["warnings"]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [(["trained"], "trained"), (["trained", "shipped", "trained"], "shipped+trained"), ([], "")],
+)
+def test_where_weights_come_from_and_what_a_formula_claims_of_all_reach_the_row(tmp_path, told, shown):
+    macs = {"macs_refused": False, "macs_executed": 1, "macs_full": 1, "macs_claimed_full": 7.0}
+    launch = _launch("evaluate", uncounted_ops=[], n_images=1, weights_from=told, **macs)
+    row = _row(_gather(tmp_path, [launch]))
+    assert row["weights_from"] == shown
+    assert row["macs_claimed_reference"] == 7.0
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_smaller_budget_never_keeps_more(key):
 
 
 def test_full_budget_is_the_static_network_to_the_last_mac():
-    case, variant = BUILT["tokens", "vit"]
+    _, variant = BUILT["tokens", "vit"]
     runnable = variant.configure({"budget": 1.0})
     assert runnable.units() == variant.dense().units()
     assert [part for part, _ in runnable.parts()] == [part for part, _ in variant.dense().parts()]

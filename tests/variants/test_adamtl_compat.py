@@ -93,6 +93,16 @@ def test_claimed_macs_of_a_batch_are_those_of_its_samples():
     assert len(set(alone)) > 1
 
 
+@pytest.mark.parametrize("gates", ["both", "blocks"])
+def test_full_compute_claims_the_same_at_every_budget(gates):
+    one = case(images=1, gates=gates)
+    told = []
+    for budget in (1.0, 0.7):
+        with torch.inference_mode():
+            told.append(one.build({"budget": budget}).configure({"budget": budget})(one.images)[1])
+    assert told[0].claimed_full_macs == told[1].claimed_full_macs == told[0].claimed_macs[0]
+
+
 def test_nothing_is_claimed_before_somebody_looks(monkeypatch):
     looked = []
     monkeypatch.setattr(ReleasedCounter, "macs", lambda self, told: looked.append(told) or [1.0])

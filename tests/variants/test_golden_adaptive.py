@@ -128,6 +128,7 @@ def test_golden_decisions_of_each_task(golden):
 def test_golden_claimed_macs(golden, batch):
     _, trace = golden.run(batch)
     assert list(trace.claimed_macs) == [golden.printed_macs[image] for image in batch]
+    assert trace.claimed_full_macs == golden.static_macs
 
 
 def test_golden_claimed_macs_without_policies(golden):

@@ -80,6 +80,7 @@ class _Ledger:
     cell: OpenCell
     units: list[CostUnit]
     trained: bool
+    claimed_full: float | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
     by_part: dict[str, float] = field(default_factory=dict)
     timed_by_part: dict[str, float] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class _Ledger:
     ) -> None:
         statistics = self._statistics(samples, predictions) if self.trained else {}
         nominal = trace.nominal_macs(self.units)
+        self.claimed_full = trace.claimed_full_macs
         if len(self.rows) < self._timed:
             for part, units in self._units_by_part.items():
                 needed = sum(trace.nominal_macs(units))
@@ -169,6 +171,7 @@ class _Ledger:
             values[f"{name}_p50"], values[f"{name}_p95"] = median_and_p95(column)
         claimed = [row["macs_claimed"] for row in self.rows if row["macs_claimed"] is not None]
         values["macs_claimed"] = float(np.mean(claimed)) if claimed else None
+        values["macs_claimed_full"] = self.claimed_full
         return values | self._quality()
 
     def _quality(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ __all__ = ["claims_table", "why_no_energy"]
 MOST_ROWS = 300
 UNIT = "% of dense"
 LEDGERS = {
-    "claimed": Header("claimed", UNIT, "What the original authors' formula would print.", 4),
+    "claimed": Header("claimed", UNIT, "The original authors' formula, against the same at full compute.", 4),
     "nominal": Header("nominal", UNIT, "MACs that the decisions needed.", 2),
     "executed": Header("executed", UNIT, "MACs that were really dispatched.", 1),
     "latency": Header("time", UNIT, "From launches that ran side by side, where there are any.", 1),

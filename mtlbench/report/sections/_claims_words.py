@@ -102,7 +102,8 @@ def _claimed(ways: Sequence[Way]) -> str:
     if way is None or gap < CLAIMED_BEYOND:
         return ""
     return (
-        f"By its authors' formula {way.label} would save {percent(1 - way.share('claimed').value)} of the compute; "
+        f"By its authors' formula {way.label} would save {percent(1 - way.share('claimed').value)} of what that "
+        f"formula counts; "
         f"its decisions leave out {percent(1 - way.promised.value)}."
     )
 

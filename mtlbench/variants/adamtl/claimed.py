@@ -41,6 +41,9 @@ class ReleasedCounter:
     Args:
         encoder: the network's.
         budgets: of the same network; knows what a policy costs.
+
+    Attributes:
+        full_macs: of the backbone where everything runs and no policy is asked.
     """
 
     def __init__(self, encoder: Swin, budgets: Budgets) -> None:
@@ -51,6 +54,8 @@ class ReleasedCounter:
         normed = first.dim * first.tokens + sum(layer.dim * layer.tokens for layer in entering[:-1])
         final = last.dim * first.tokens // 2 ** len(self._stages)
         self._fixed = total_macs(encoder.units()) - blocks + normed + final
+        layers = [layer for stage in self._stages for layer in stage]
+        self.full_macs = float(self._fixed + sum(_before_mlp(layer) + layer.mlp_macs for layer in layers))
 
     def __call__(self, told: Decisions) -> Sequence[float]:
         """MACs of the backbone by sample, computed when they are first looked at."""
@@ -71,7 +76,7 @@ class ReleasedCounter:
 
     def _layer(self, stage: int, layer: Layer, kept: Kept, batch: int) -> Tensor:
         """MACs of the samples that ran a layer, int64 [M]."""
-        whole = 2 * layer.dim * layer.tokens + layer.attention_macs
+        whole = _before_mlp(layer)
         policy = self._budgets.token_policy_macs(stage) if kept.asked else 0
         if kept.places is None:
             count = batch if kept.samples is None else len(kept.samples)
@@ -91,6 +96,11 @@ def released_counter(network: AdaptiveNetwork, budgets: Budgets) -> ReleasedCoun
     if not (known and options.empty_block and isinstance(encoder, Swin)):
         return None
     return ReleasedCounter(encoder, budgets)
+
+
+def _before_mlp(layer: Layer) -> int:
+    """Of a layer that runs, what its MLP has no part in: elements of both norms, and attention."""
+    return 2 * layer.dim * layer.tokens + layer.attention_macs
 
 
 class _Claimed(Sequence[float]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mtlbench.training.artifact import Artifact, Source
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtlbench.training.recipe import Recipe
     from mtlbench.variants.adamtl.budget import Budgets
     from mtlbench.variants.adamtl.network import AdaptiveNetwork
-    from mtlbench.variants.adamtl.walk import Decisions
+    from mtlbench.variants.adamtl.trace import ClaimedMacs
 
 __all__ = ["AdaMTLCompat"]
 
@@ -120,9 +120,7 @@ class AdaMTLCompat(AdaMTLTrained):
     def _is_loaded(self) -> bool:
         return self.options.checkpoint is not None or self.options.checkpoint_sha256 is not None
 
-    def _claimed(
-        self, network: AdaptiveNetwork, budgets: Budgets
-    ) -> Callable[[Decisions], Sequence[float]] | None:
+    def _claimed(self, network: AdaptiveNetwork, budgets: Budgets) -> ClaimedMacs | None:
         from mtlbench.variants.adamtl.claimed import released_counter
 
         return released_counter(network, budgets)

@@ -26,6 +26,7 @@ __all__ = [
     "Scores",
     "Threshold",
     "TopK",
+    "keep_score",
 ]
 
 EVEN = math.log(2)
@@ -222,9 +223,7 @@ class TopK(Rule):
 
     def places(self, stage: int, i: int, logits: Tensor, samples: Tensor | None) -> Tensor:
         """See `Rule`."""
-        scores = _ranking(logits)
-        if self._pooled:
-            scores = self._stages[stage][i].pool(scores)
+        scores = _ranking(logits, self._stages[stage][i] if self._pooled else None)
         return scores.topk(self.counts.places[stage][i], dim=1, sorted=False).indices
 
 
@@ -262,8 +261,7 @@ class Threshold(Rule):
 
     def score(self, logits: Tensor, layer: Layer | None = None) -> Tensor:
         """Logits [..., T] to what is compared with the threshold; of the places of a layer where they are chosen."""
-        scores = F.softplus(logits).sum(dim=-1)
-        return layer.pool(scores) if self._pooled and layer is not None else scores
+        return keep_score(logits, layer if self._pooled else None)
 
 
 class Independent(Rule):
@@ -312,6 +310,17 @@ class Independent(Rule):
         return self._stages[stage][i].pool(kept.to(logits.dtype)) > 0.5 if self._pooled else kept
 
 
-def _ranking(logits: Tensor) -> Tensor:
-    """[..., T] to a score that orders by the probability that any task keeps."""
-    return logits.squeeze(-1) if logits.shape[-1] == 1 else F.softplus(logits).sum(dim=-1)
+def keep_score(logits: Tensor, layer: Layer | None = None) -> Tensor:
+    """-log of the probability that no task keeps, [..., T] to [...]; never negative, and larger is likelier to be kept.
+
+    Args:
+        logits: of each task.
+        layer: whose places take the mean of their tokens, [..., places]; None for each token by itself.
+    """
+    scores = F.softplus(logits).sum(dim=-1)
+    return scores if layer is None else layer.pool(scores)
+
+
+def _ranking(logits: Tensor, layer: Layer | None = None) -> Tensor:
+    """What orders as `keep_score` does; the logits do where they are of one task, and cost nothing."""
+    return logits.squeeze(-1) if logits.shape[-1] == 1 and layer is None else keep_score(logits, layer)

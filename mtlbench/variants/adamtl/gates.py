@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from mtlbench.encoders.blocks import BlockEncoder
+from mtlbench.encoders.blocks import BlockEncoder, Layer
 from mtlbench.variants.adamtl.budget import Counts
+from mtlbench.variants.adamtl.decide import keep_score
 from mtlbench.variants.adamtl.options import AdaMTLOptions
 
 __all__ = ["Gates", "OpenGates", "ProbableGates", "RandomGates", "RankedGates", "union_logits"]
@@ -69,7 +69,7 @@ class RankedGates(Gates):
         layer, kept = self._stages[stage][i], self._counts.places[stage][i]
         if self._options.scope == "mlp":
             return self._best(union_logits(logits), kept)
-        gates = self._best(layer.pool(union_logits(logits)), kept)
+        gates = self._best(union_logits(logits, layer), kept)
         return None if gates is None else layer.spread(gates)
 
     def _best(self, scores: Tensor, kept: int) -> Tensor | None:
@@ -121,19 +121,22 @@ class ProbableGates(Gates):
 
     def tokens(self, stage: int, i: int, logits: Tensor) -> Tensor | None:
         """See `Gates`."""
-        gates = self._joined(logits)
-        if self._options.scope == "block":
-            layer = self._stages[stage][i]
-            pooled = layer.pool(gates)
-            gates = layer.spread(_straight_through((pooled > 0.5).to(pooled.dtype), pooled))
+        layer = self._stages[stage][i]
+        if self._options.scope == "mlp":
+            gates = self._joined(logits)
+        elif self._options.union == "soft_or":
+            gates = layer.spread(self._joined(logits, layer))
+        else:
+            share = layer.pool(self._joined(logits))
+            gates = layer.spread(_straight_through((share > 0.5).to(share.dtype), share))
         self.token_gates[stage].append(gates)
         return gates
 
-    def _joined(self, logits: Tensor) -> Tensor:
+    def _joined(self, logits: Tensor, layer: Layer | None = None) -> Tensor:
         if self._only is not None and logits.shape[-1] > 1:
             logits = logits[..., self._only : self._only + 1]
         if self._options.union == "soft_or":
-            return self._gate(union_logits(logits))
+            return self._gate(union_logits(logits, layer))
         return self._gate(logits).sum(dim=-1).clamp(max=1.0)
 
     def _gate(self, logits: Tensor) -> Tensor:
@@ -143,15 +146,19 @@ class ProbableGates(Gates):
         return _straight_through((logits > 0).to(soft.dtype), soft)
 
 
-def union_logits(logits: Tensor) -> Tensor:
+def union_logits(logits: Tensor, layer: Layer | None = None) -> Tensor:
     """Logit of the probability that any task keeps, 1 - prod(1 - p): [..., T] to [...] (ours: `soft_or`).
 
-    With z = sum of softplus(l) it is log(exp(z) - 1), so every task gets a gradient, also where others keep too.
+    With z = -log(1 - p) it is log(exp(z) - 1), so every task gets a gradient, also where others keep too.
+
+    Args:
+        logits: of each task.
+        layer: whose places take the mean z of their tokens; None for each token by itself.
     """
-    if logits.shape[-1] == 1:
+    if logits.shape[-1] == 1 and layer is None:
         return logits.squeeze(-1)
-    total = F.softplus(logits).sum(dim=-1)
-    return total + torch.log(-torch.expm1(-total))
+    score = keep_score(logits, layer)
+    return score + torch.log(-torch.expm1(-score))
 
 
 def _straight_through(hard: Tensor, soft: Tensor) -> Tensor:

@@ -58,25 +58,26 @@ def gathered_layer(layer: Layer, x: Tensor, places: Tensor | None, way: Way) -> 
         way: what skipping means.
     """
     if places is None:
-        x = x + layer.attend(x)
-        return x + layer.mlp(x)
+        x.add_(layer.attend(x))
+        return x.add_(layer.mlp(x))
     if way.empty_block and places.dtype == torch.bool:
         there = places.any(dim=1)
         if not there.all():
             return _without_empty(layer, x, places, way, there.nonzero().squeeze(1))
     if way.scope == "block":
         return _places(layer, x, places)
-    x = x + layer.attend(x)
+    x.add_(layer.attend(x))
     rows = x.view(-1, x.shape[-1])
     kept = _token_rows(layer, places)
-    some = rows.index_select(0, kept)
     if way.skip == "norm_residual":
         mask = torch.ones(len(rows), dtype=torch.bool, device=x.device)
         mask[kept] = False
         left = mask.nonzero().squeeze(1)
         others = rows.index_select(0, left)
         rows.index_copy_(0, left, others + layer.norm2(others))
-    rows.index_copy_(0, kept, some + layer.mlp(some))
+    # Gathered twice, so that no copy of the kept tokens stays in memory beside the MLP's hidden layer.
+    added = layer.feed_forward(layer.norm2(rows.index_select(0, kept)))
+    rows.index_copy_(0, kept, added.add_(rows.index_select(0, kept)))
     return x
 
 

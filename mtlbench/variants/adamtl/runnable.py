@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from mtlbench.variants.adamtl.budget import Budgets, Counts
 from mtlbench.variants.adamtl.decide import PolicyScores, RandomScores, Rule, Scores, TopK
 from mtlbench.variants.adamtl.layers import Kept
 from mtlbench.variants.adamtl.network import AdaptiveNetwork, way_of
-from mtlbench.variants.adamtl.trace import TraceMaker
+from mtlbench.variants.adamtl.trace import ClaimedMacs, TraceMaker
 from mtlbench.variants.adamtl.walk import Decisions, Walk
 from mtlbench.variants.base import Runnable, Trace
 
@@ -50,7 +50,7 @@ class AdaptiveRunnable(Runnable):
         *,
         random_seed: int = 0,
         masked: bool = False,
-        claimed: Callable[[Decisions], Sequence[float]] | None = None,
+        claimed: ClaimedMacs | None = None,
     ) -> None:
         self.tasks = tuple(names)
         self._network, self._counts, self._budgets, self._deciding = (

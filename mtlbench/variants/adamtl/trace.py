@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +17,20 @@ from mtlbench.variants.adamtl.layers import Kept, Way, kept_mask
 from mtlbench.variants.adamtl.walk import Decisions
 from mtlbench.variants.base import Trace
 
-__all__ = ["TraceMaker"]
+__all__ = ["ClaimedMacs", "TraceMaker"]
+
+
+class ClaimedMacs(Protocol):
+    """What the original authors' formula would print.
+
+    Attributes:
+        full_macs: where everything runs and nothing is decided.
+    """
+
+    full_macs: float
+
+    def __call__(self, told: Decisions) -> Sequence[float]:
+        """Of these decisions: MACs by sample, computed when first looked at."""
 
 
 class _Lazy(Mapping[str, Tensor]):
@@ -51,8 +65,7 @@ class TraceMaker:
         way: what skipping means.
         once: token decisions once per stage.
         names: tasks with a policy of their own; empty where tasks share one.
-        claimed: what the original authors' formula would print, MACs by sample, computed when first looked at; None
-            where there is none.
+        claimed: what the original authors' formula would print; None where there is none.
     """
 
     def __init__(
@@ -64,7 +77,7 @@ class TraceMaker:
         *,
         once: bool,
         names: Sequence[str],
-        claimed: Callable[[Decisions], Sequence[float]] | None = None,
+        claimed: ClaimedMacs | None = None,
     ) -> None:
         self._stages, self._budgets, self._rule, self._way = encoder.layers_of, budgets, rule, way
         self._once, self._names, self._claimed = once, tuple(names), claimed
@@ -90,6 +103,7 @@ class TraceMaker:
             active=_Lazy(lambda: self._active(told)),
             decisions=told,
             claimed_macs=None if self._claimed is None else self._claimed(told),
+            claimed_full_macs=None if self._claimed is None else self._claimed.full_macs,
             kept=_Lazy(lambda: self._maps(told)),
         )
 

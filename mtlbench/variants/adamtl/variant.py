@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mtlbench.errors import UsageError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mtlbench.variants.adamtl.budget import Budgets
     from mtlbench.variants.adamtl.decide import Rule
     from mtlbench.variants.adamtl.network import AdaptiveNetwork
-    from mtlbench.variants.adamtl.walk import Decisions
+    from mtlbench.variants.adamtl.trace import ClaimedMacs
 
 __all__ = ["PAPER", "AdaMTL", "AdaMTLRandom", "AdaMTLThreshold", "AdaMTLTrained"]
 
@@ -142,10 +142,8 @@ class _Adaptive(Variant):
                 fix="Ask for tasks that the network was built for",
             )
 
-    def _claimed(
-        self, network: AdaptiveNetwork, budgets: Budgets
-    ) -> Callable[[Decisions], Sequence[float]] | None:
-        """What the original authors' formula says of decisions; None where there is none."""
+    def _claimed(self, network: AdaptiveNetwork, budgets: Budgets) -> ClaimedMacs | None:
+        """What the original authors' formula would print; None where there is none."""
         return None
 
     @abstractmethod
