@@ -22,7 +22,7 @@ LEAST_SAVING = 0.05
 GOALS = f"""
 Goals, by how much they are met or missed (`?`: the interval holds what is asked)
   of ceiling     gathered at keep {GOAL_KEEP}: realised over its ceiling, at least {GOAL}
-  of free        gathered at keep {GOAL_KEEP}: time saved against element-mask, over what a free one does, at least {GOAL}
+  of free        gathered at keep {GOAL_KEEP}: time saved against element-mask, over what a free one does: {GOAL}
   speed of free  the same of the speed-up over element-mask
   whole tokens   realised at keep {GOAL_KEEP}, at least {GOAL}
   slower         gathered at keep 1: slower than static by at most the policies' MACs and {SLOWER}
@@ -47,13 +47,17 @@ class Group:
     """The launches of one network at one number of threads and one batch size.
 
     What is called `part` is the encoder or the whole network. Arrays have one element per launch.
+
+    Args:
+        records: of the launches, the first one first.
+        shared: the record that holds what does not depend on threads.
     """
 
-    def __init__(self, records: list[Record]) -> None:
-        first = next(record for record in records if "macs" in record)
-        self.records, self._macs = records, first["macs"]
-        self.memory, self.attributed = first["memory"], first["attributed"]
+    def __init__(self, records: list[Record], shared: Record) -> None:
+        first = records[0]
         self.network, self.threads, self.batch = first["network"], first["threads"], first["batch"]
+        self.records, self.attributed = records, first["attributed"]
+        self.memory, self.policies_mib, self._macs = shared["memory"], shared["policies_mib"], shared["macs"]
 
     def ms(self, name: str, part: str) -> NDArray[np.float64]:
         """Time of a call."""
@@ -112,8 +116,10 @@ class Group:
 def groups(records: Sequence[Record]) -> Iterator[Group]:
     """By network, threads and batch size."""
     keys = dict.fromkeys((record["network"], record["threads"], record["batch"]) for record in records)
-    for key in keys:
-        yield Group([r for r in records if (r["network"], r["threads"], r["batch"]) == key])
+    for name, threads, batch in keys:
+        alike = [r for r in records if (r["network"], r["batch"]) == (name, batch)]
+        shared = next(record for record in alike if "macs" in record)
+        yield Group([record for record in alike if record["threads"] == threads], shared)
 
 
 def with_interval(values: NDArray[np.float64]) -> str:
@@ -125,7 +131,7 @@ def with_interval(values: NDArray[np.float64]) -> str:
 
 def part_table(group: Group, part: str, keeps: Sequence[float]) -> Table:
     """All ways of one part at all keep ratios."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("way", no_wrap=True)
     for name in ("keep", "time / static", "MACs", "realised", "ceiling", "of ceiling", "of free", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -156,13 +162,13 @@ def heading(group: Group, part: str) -> str:
         f"{np.median(group.time_share(scope, part)):.2f} of time, {group.mac_share(scope, part):.2f} of MACs"
         for scope in ("mlp", "block")
     )
+    policies = f"{group.policy('policy only', part):.3f} of MACs, {group.policies_mib:.2f} MiB"
     return (
         f"\n{group.network}, {threads}, batch {group.batch}, {part}: static "
         f"{np.median(group.ms('static', part)):.1f} ms, {group.memory['static'][part]:.0f} MiB; "
         f"{len(group.records)} launches, {disturbed} disturbed\n"
         f"MLPs {mlp} (attributed {group.attributed[part]:.2f} of time); all that whole tokens skip {block}\n"
-        f"policies {group.policy('policy only', part):.3f} of MACs; asked with everything run, time / static "
-        f"{with_interval(group.ratio('policy only', part))}"
+        f"policies {policies}; asked, and all run: time / static {with_interval(group.ratio('policy only', part))}"
     )
 
 
@@ -195,7 +201,7 @@ def goals(group: Group, part: str, keeps: Sequence[float]) -> dict[str, str]:
 
 def goal_table(found: Sequence[Group], keeps: Sequence[float]) -> Table:
     """Every goal of every part."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("network, part, threads, batch", no_wrap=True)
     names = ("of ceiling", "of free", "speed of free", "whole tokens", "slower", "memory")
     for name in names:

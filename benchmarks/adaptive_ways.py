@@ -10,9 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from mtlbench.cost.formulas import linear_macs
 from mtlbench.cost.units import CostUnit, total_macs
 from mtlbench.encoders.blocks import Layer
+from mtlbench.encoders.vit import ViTLayer
 from mtlbench.measure import clock_for
 from mtlbench.training.artifact import Named, Problem
 from mtlbench.variants.adamtl.budget import Budgets, Counts
@@ -149,14 +152,14 @@ class Ways:
 
     def _without(self, x: Tensor, scope: Scope) -> list[Tensor]:
         """The encoder's pass without what can be skipped; nothing is gathered, no policy asked."""
-        encoder, nothing = self._network.blocks, torch.empty(len(x), 0, dtype=torch.long)
+        encoder = self._network.blocks
         tokens, maps = encoder.embed(x), []
         for stage, layers in enumerate(encoder.layers_of):
             for layer in layers:
                 if scope == "mlp":
                     tokens = tokens + layer.attend(tokens)
-                elif layer.extra:
-                    tokens = layer.run_places(tokens, nothing)
+                elif isinstance(layer, ViTLayer):
+                    _keys_and_values(layer, tokens)
             found, tokens = encoder.close(stage, tokens)
             maps.append(found)
         return maps
@@ -196,8 +199,14 @@ def _layers(network: AdaptiveNetwork) -> list[Layer]:
 
 
 def _gated_macs(layer: Layer, scope: Scope) -> int:
-    """MACs per image that can be skipped; where only MLPs can, the class token's are among them."""
+    """MACs per image that can be skipped, those of the class token among them, although it never is."""
     if scope == "mlp":
         return layer.mlp_macs
-    stays = sum(layer.place_macs(0)) if layer.extra else 0
-    return layer.attention_macs + layer.mlp_macs - stays
+    stays = linear_macs(layer.extra + layer.tokens, layer.dim, 2 * layer.dim)
+    return layer.attention_macs + layer.mlp_macs - (stays if isinstance(layer, ViTLayer) else 0)
+
+
+def _keys_and_values(layer: ViTLayer, x: Tensor) -> Tensor:
+    """What a layer computes of all tokens [B, N, C], kept or not: [B, N, 2 * C]."""
+    qkv = layer.block.attn.qkv
+    return F.linear(layer.block.norm1(x), qkv.weight[layer.dim :], qkv.bias[layer.dim :])

@@ -8,10 +8,11 @@ other processes compute all the while: then the conclusions must be the same, or
     python benchmarks/planted_costs.py --blocks 200 --threads 1
     python benchmarks/planted_costs.py --blocks 20 --threads 2 --busy 1
 
-The network is one transformer block, run many times: its weights and activations stay in the caches of one core. In a
-larger one the wait is not all that is planted, nor where it comes in one piece: while it lasts, others who share the last cache and the memory push the
-network's data out, and the network itself becomes slower. Seen on a virtual machine: a ViT-S with a wait of 10 % really
-took 11 to 14 % more, whatever was computed while waiting.
+The network is one transformer block, run many times, with a part of the wait after each: its weights and activations
+stay in the caches of one core. In a larger network the wait is not all that is planted, nor where it comes in one
+piece: while it lasts, others who share the last cache and the memory push the network's data out, and the network
+itself becomes slower. Seen on a virtual machine: a ViT-S with a wait of 10 % really took 11 to 14 % more, whatever was
+computed while waiting.
 
 Launches are forked from a server that has imported torch and done nothing else, so one takes about a second and a half;
 everything that a launch of a suite sets and reads back is set and read back here too.

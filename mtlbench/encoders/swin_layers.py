@@ -249,7 +249,7 @@ class SwinBlock(nn.Module):
         some = flat.index_select(0, rows)
         bias = windows.bias_of(self.attn.relative_position_bias_table, kept)
         some.add_(self._mixed(self.norm1(some), bias, windows.area, there))
-        flat.index_copy_(0, rows, some.add_(self.mlp_part(some)))
+        flat.index_copy_(0, rows, some.add_(self.mlp(self.norm2(some))))
         return x
 
     def _mixed(self, normed: Tensor, bias: Tensor, area: int, there: Tensor | None) -> Tensor:

@@ -134,7 +134,7 @@ class Block(nn.Module):
         """
         flat = x.view(-1, x.shape[-1])
         some = flat.index_select(0, rows).add_(self._answers(x, rows))
-        flat.index_copy_(0, rows, some.add_(self.mlp_part(some)))
+        flat.index_copy_(0, rows, some.add_(self.mlp(self.norm2(some))))
         return x
 
     def _answers(self, x: Tensor, rows: Tensor) -> Tensor:

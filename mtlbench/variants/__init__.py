@@ -27,5 +27,10 @@ registry.add(
 )
 registry.add("adamtl_random", f"{_ADAMTL}:AdaMTLRandom", "control: random decisions, the same MACs")
 registry.add(
+    "adamtl_random_trained",
+    f"{_ADAMTL}:AdaMTLRandomTrained",
+    "control: the same, one network for each budget",
+)
+registry.add(
     "static_slim", "mtlbench.variants.static_slim:StaticSlim", "control: narrower MLPs, the same MACs"
 )

@@ -57,7 +57,7 @@ def gathered_layer(layer: Layer, x: Tensor, places: Tensor | None, way: Way) -> 
         places: as `Kept.places`.
         way: what skipping means.
     """
-    if places is None:
+    if places is None or (places.dtype != torch.bool and places.shape[1] == _there(layer, way)):
         x.add_(layer.attend(x))
         return x.add_(layer.mlp(x))
     if way.empty_block and places.dtype == torch.bool:
@@ -75,9 +75,8 @@ def gathered_layer(layer: Layer, x: Tensor, places: Tensor | None, way: Way) -> 
         left = mask.nonzero().squeeze(1)
         others = rows.index_select(0, left)
         rows.index_copy_(0, left, others + layer.norm2(others))
-    # Gathered twice, so that no copy of the kept tokens stays in memory beside the MLP's hidden layer.
-    added = layer.feed_forward(layer.norm2(rows.index_select(0, kept)))
-    rows.index_copy_(0, kept, added.add_(rows.index_select(0, kept)))
+    # Nothing else holds the gathered tokens, so that they do not stay in memory beside the MLP's hidden layer.
+    rows.index_add_(0, kept, layer.feed_forward(layer.norm2(rows.index_select(0, kept))))
     return x
 
 
@@ -107,6 +106,11 @@ def masked_layer(layer: Layer, x: Tensor, runs: Tensor | None, kept: Tensor | No
         return y
     gate = runs[:, None, None]
     return gate * y + (1 - gate) * x
+
+
+def _there(layer: Layer, way: Way) -> int:
+    """What a token decision chooses among."""
+    return layer.places if way.scope == "block" else layer.tokens
 
 
 def _without_empty(layer: Layer, x: Tensor, places: Tensor, way: Way, samples: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class AdaMTLOptions(component.Options):
         tau: temperature of the straight-through gradient (5).
         budget_weights: shares of a trained budget by `macs`, or by `channels` (released).
         budget_target: every `image` is drawn to the budget (paper), or the mean of a `batch`.
-        budget_weight: weight of the loss that draws to the budget (1).
+        budget_weight: weight of the loss that draws to the budget (1). Shares of all MACs differ by less than shares of
+            what can be skipped, so the same distance needs more weight here.
         pretrain: first lesson of the policies, all else frozen: keep everything (`open`, paper), or find what the tasks
             miss at budgets of any size (`ranked`).
         pretrain_share: epochs of that lesson, as a share of the suite's (100 of 1000).
@@ -64,7 +65,7 @@ class AdaMTLOptions(component.Options):
     tau: Annotated[float, Field(gt=0)] = 1.0
     budget_weights: Literal["macs", "channels"] = "macs"
     budget_target: Literal["image", "batch"] = "batch"
-    budget_weight: Annotated[float, Field(ge=0)] = 1.0
+    budget_weight: Annotated[float, Field(ge=0)] = 30.0
     pretrain: Literal["open", "ranked"] = "ranked"
     pretrain_share: _Share = 0.1
     joint_share: Annotated[float, Field(gt=0, le=10)] = 0.3
@@ -99,6 +100,7 @@ class CompatOptions(AdaMTLOptions):
     tau: Annotated[float, Field(gt=0)] = 5.0
     budget_weights: Literal["macs", "channels"] = "channels"
     budget_target: Literal["image", "batch"] = "image"
+    budget_weight: Annotated[float, Field(ge=0)] = 1.0
     pretrain: Literal["open", "ranked"] = "open"
     joint_share: Annotated[float, Field(gt=0, le=10)] = 0.6
     alternate: bool = True

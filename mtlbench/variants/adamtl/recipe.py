@@ -57,7 +57,13 @@ class AdaptiveRecipe(Recipe):
     def _validated(self, network: AdaptiveNetwork) -> Gates:
         if self._budget is None:
             return self._ranked(network, _VALIDATED_RATIO)
+        if self._random:
+            return self._for_budget(network, self._budget)
         return ProbableGates(network.blocks, self._options)
+
+    def _for_budget(self, network: AdaptiveNetwork, budget: float) -> Gates:
+        counts = budgets_of(network, self._problem.task_names).solve(budget)
+        return RandomGates(network.blocks, counts, self._options)
 
     def _ranked(self, network: AdaptiveNetwork, ratio: float) -> Gates:
         counts = budgets_of(network, self._problem.task_names).at(ratio)
@@ -118,6 +124,8 @@ class JointRecipe(AdaptiveRecipe):
         if self._budget is None:
             gates_now = self._drawn(adaptive, self._options.full_share)
             return self._task_losses(adaptive.gated(images, gates_now), labels)
+        if self._random:
+            return self._task_losses(adaptive.gated(images, self._for_budget(adaptive, self._budget)), labels)
         gates = ProbableGates(adaptive.blocks, self._options, self._turn(progress))
         losses = self._task_losses(adaptive.gated(images, gates), labels)
         return losses | {"budget": self._options.budget_weight * self._budget_loss(adaptive, gates)}

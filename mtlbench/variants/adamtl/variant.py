@@ -79,10 +79,10 @@ class _Adaptive(Variant):
         options: dict[str, Any] = self.options.model_dump(mode="json")
         if self.trained_per_budget and self._budget(point) >= 1:
             return (dense,)
-        if self.random:
-            return (self._artifact("joint", source, options, {"dense": dense}),)
-        policy = self._artifact("policy", source, options, {"dense": dense})
         trained_for = {"budget": self._budget(point)} if self.trained_per_budget else {}
+        if self.random:
+            return (self._artifact("joint", source, options, {"dense": dense}, trained_for),)
+        policy = self._artifact("policy", source, options, {"dense": dense})
         return (self._artifact("joint", source, options, {"policy": policy}, trained_for),)
 
     def _artifact(
@@ -191,6 +191,10 @@ class AdaMTLThreshold(_Adaptive):
         PAPER, "adapted", (*_OURS, *_RUNTIME, "A budget is a threshold, calibrated on validation images.")
     )
 
+    def can_run(self, asked: Sequence[str]) -> bool:
+        """See `Variant`: thresholds are calibrated for all tasks and for each alone."""
+        return super().can_run(asked) and len(asked) in {1, len(self.problem.tasks)}
+
     def build(self, point: Point, seed: int, weights: Sequence[Mapping[str, Tensor]] | None) -> None:
         """See `Variant`; an untrained network is calibrated on noise, so that there are thresholds at all."""
         import torch
@@ -246,3 +250,15 @@ class AdaMTLRandom(AdaMTL):
     shared_stages = "adamtl_random"
     random = True
     provenance = Provenance("ours", "adapted", ("The control of adamtl: trained like it, without a policy.",))
+
+
+class AdaMTLRandomTrained(AdaMTLRandom):
+    """The control of the paper's form: random decisions, one network trained for each budget."""
+
+    name = "adamtl_random_trained"
+    shared_stages = "adamtl_random_trained"
+    trained_per_budget = True
+    axes = (_axis("train", "exact"),)
+    provenance = Provenance(
+        "ours", "adapted", ("The control of adamtl_trained: trained like it, without a policy.",)
+    )
