@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["ls_command"]
@@ -25,7 +26,7 @@ def ls_command(what: str) -> None:
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for name, summary in _suites() if what == "suites" else _registered(what):
-        table.add_row(name, summary)
+        table.add_row(name, escape(summary))
     Console(soft_wrap=False).print(table)
 
 
