@@ -15,7 +15,7 @@ from mtlbench.heads.base import Head
 from mtlbench.training.artifact import Problem
 from mtlbench.variants.base import Runnable, Trace
 
-__all__ = ["DenseNetwork", "DenseRunnable", "build_dense"]
+__all__ = ["DenseNetwork", "DenseRunnable", "build_dense", "load_trained"]
 
 
 class DenseNetwork(nn.Module):
@@ -78,13 +78,22 @@ def build_dense(problem: Problem, seed: int, state: Mapping[str, Tensor] | None)
         if state is None and torch.get_default_device().type != "meta":
             network.encoder.start(problem.encoder.places)
     if state is not None:
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise MtlbenchError(
-                f"trained weights do not fit the network: {error}", fix="Run again with --fresh"
-            ) from error
+        load_trained(network, state)
     return network.eval()
+
+
+def load_trained(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load a trained state.
+
+    Raises:
+        MtlbenchError: it does not fit the network.
+    """
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise MtlbenchError(
+            f"trained weights do not fit the network: {error}", fix="Run again with --fresh"
+        ) from error
 
 
 class DenseRunnable(Runnable):

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from mtlbench.cost.units import total_macs
 from mtlbench.encoders.blocks import BlockEncoder, Layer
 from mtlbench.encoders.vit_layers import Mlp
-from mtlbench.errors import MtlbenchError, UsageError
+from mtlbench.errors import UsageError
 from mtlbench.training.artifact import Problem
 from mtlbench.training.protocol import TrainingProtocol
 from mtlbench.variants.dense_recipe import DenseRecipe
-from mtlbench.variants.network import DenseNetwork, build_dense
+from mtlbench.variants.network import DenseNetwork, build_dense, load_trained
 
 __all__ = ["SlimRecipe", "build_slim", "importance", "slim", "widths_for"]
 
@@ -86,12 +86,7 @@ def build_slim(
         return slim(build_dense(problem, seed, None), budget)
     with torch.random.fork_rng(devices=[]):
         network = slim(DenseNetwork(problem), budget)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise MtlbenchError(
-            f"trained weights do not fit the network: {error}", fix="Run again with --fresh"
-        ) from error
+    load_trained(network, state)
     return network.eval()
 
 

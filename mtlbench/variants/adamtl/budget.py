@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mtlbench.encoders.blocks import BlockEncoder, Layer
 from mtlbench.errors import UsageError
+from mtlbench.variants.adamtl.layers import choices
 from mtlbench.variants.adamtl.options import AdaMTLOptions
 from mtlbench.variants.adamtl.policy import Policies
 
@@ -73,7 +74,7 @@ class Budgets:
 
     def places(self, layer: Layer) -> int:
         """What a token decision chooses among."""
-        return layer.places if self._options.scope == "block" else layer.tokens
+        return choices(layer, self._options.scope)
 
     def at(self, ratio: float) -> Counts:
         """What is kept at one ratio for the whole network, rounded to whole places and layers."""

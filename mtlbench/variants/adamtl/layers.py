@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlbench.encoders.blocks import Layer
 
-__all__ = ["Kept", "Way", "gathered_layer", "kept_mask", "masked_layer"]
+__all__ = ["Kept", "Way", "choices", "gathered_layer", "kept_mask", "masked_layer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,15 @@ class Kept:
     logits: Tensor | None = None
 
 
+def choices(layer: Layer, scope: str) -> int:
+    """How many tokens or places a token decision chooses among."""
+    return layer.places if scope == "block" else layer.tokens
+
+
 def kept_mask(layer: Layer, places: Tensor, scope: str) -> Tensor:
     """Whether each token of the grid is kept, bool [M, N]."""
-    chosen = layer.places if scope == "block" else layer.tokens
     if places.dtype != torch.bool:
-        none = torch.zeros(places.shape[0], chosen, dtype=torch.bool, device=places.device)
+        none = torch.zeros(places.shape[0], choices(layer, scope), dtype=torch.bool, device=places.device)
         places = none.scatter_(1, places, True)
     return layer.spread(places) if scope == "block" else places
 
@@ -57,7 +61,7 @@ def gathered_layer(layer: Layer, x: Tensor, places: Tensor | None, way: Way) -> 
         places: as `Kept.places`.
         way: what skipping means.
     """
-    if places is None or (places.dtype != torch.bool and places.shape[1] == _there(layer, way)):
+    if places is None or (places.dtype != torch.bool and places.shape[1] == choices(layer, way.scope)):
         x.add_(layer.attend(x))
         return x.add_(layer.mlp(x))
     if way.empty_block and places.dtype == torch.bool:
@@ -106,11 +110,6 @@ def masked_layer(layer: Layer, x: Tensor, runs: Tensor | None, kept: Tensor | No
         return y
     gate = runs[:, None, None]
     return gate * y + (1 - gate) * x
-
-
-def _there(layer: Layer, way: Way) -> int:
-    """What a token decision chooses among."""
-    return layer.places if way.scope == "block" else layer.tokens
 
 
 def _without_empty(layer: Layer, x: Tensor, places: Tensor, way: Way, samples: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,14 @@ from mtlbench import tasks
 from mtlbench.training.artifact import Problem
 from mtlbench.training.protocol import TrainingProtocol
 from mtlbench.training.recipe import Recipe
+from mtlbench.variants.adamtl.budget import Budgets
 from mtlbench.variants.adamtl.calibrate import calibrate
 from mtlbench.variants.adamtl.gates import Gates, OpenGates, ProbableGates, RandomGates, RankedGates
 from mtlbench.variants.adamtl.network import AdaptiveNetwork, build_adaptive
 from mtlbench.variants.adamtl.options import AdaMTLOptions
 from mtlbench.variants.adamtl.runnable import budgets_of
 
-__all__ = ["AdaptiveRecipe", "JointRecipe", "PolicyRecipe"]
+__all__ = ["AdaptiveRecipe", "JointRecipe", "PolicyRecipe", "stage_recipe"]
 
 _VALIDATED_RATIO = 0.5
 _DRAWN_RATIOS = (0.1, 0.9)
@@ -40,6 +41,7 @@ class AdaptiveRecipe(Recipe):
     ) -> None:
         self._problem, self._options, self._budget, self._random = problem, options, budget, random
         self._tasks = {spec.name: tasks.registry.get(spec.name)(**spec.options) for spec in problem.tasks}
+        self._made: Budgets | None = None
 
     def network(self, parents: Mapping[str, Mapping[str, Tensor]], seed: int) -> nn.Module:
         """The parent's weights, policies of `seed` where the parent has none."""
@@ -62,13 +64,18 @@ class AdaptiveRecipe(Recipe):
         return ProbableGates(network.blocks, self._options)
 
     def _for_budget(self, network: AdaptiveNetwork, budget: float) -> Gates:
-        counts = budgets_of(network, self._problem.task_names).solve(budget)
-        return RandomGates(network.blocks, counts, self._options)
+        return RandomGates(network.blocks, self._budgets(network).solve(budget), self._options)
 
     def _ranked(self, network: AdaptiveNetwork, ratio: float) -> Gates:
-        counts = budgets_of(network, self._problem.task_names).at(ratio)
+        counts = self._budgets(network).at(ratio)
         made = RandomGates if self._random else RankedGates
         return made(network.blocks, counts, self._options)
+
+    def _budgets(self, network: AdaptiveNetwork) -> Budgets:
+        """Made for the first step: shapes alone shape it."""
+        if self._made is None:
+            self._made = budgets_of(network, self._problem.task_names)
+        return self._made
 
     def _drawn(self, network: AdaptiveNetwork, full_share: float) -> Gates:
         """Gates for one step of training for all budgets."""
@@ -122,8 +129,8 @@ class JointRecipe(AdaptiveRecipe):
         """The tasks' losses, and the budget's where the network is trained for one."""
         adaptive = _adaptive(network)
         if self._budget is None:
-            gates_now = self._drawn(adaptive, self._options.full_share)
-            return self._task_losses(adaptive.gated(images, gates_now), labels)
+            drawn = self._drawn(adaptive, self._options.full_share)
+            return self._task_losses(adaptive.gated(images, drawn), labels)
         if self._random:
             return self._task_losses(adaptive.gated(images, self._for_budget(adaptive, self._budget)), labels)
         gates = ProbableGates(adaptive.blocks, self._options, self._turn(progress))
@@ -144,7 +151,7 @@ class JointRecipe(AdaptiveRecipe):
 
     def _budget_loss(self, network: AdaptiveNetwork, gates: ProbableGates) -> Tensor:
         assert self._budget is not None  # noqa: S101  # else there is no such loss
-        budgets = budgets_of(network, self._problem.task_names)
+        budgets = self._budgets(network)
         if self._options.budget_weights == "channels":
             ratio = budgets.ratio(self._budget)
             terms = _channel_fractions(network, gates)
@@ -191,5 +198,5 @@ def stage_recipe(
     stage: str, problem: Problem, options: AdaMTLOptions, budget: float | None, *, random: bool
 ) -> AdaptiveRecipe:
     """The recipe of the stage `policy` or `joint`."""
-    made: Sequence[type[AdaptiveRecipe]] = (PolicyRecipe, JointRecipe)
-    return made[stage == "joint"](problem, options, budget, random=random)
+    made: dict[str, type[AdaptiveRecipe]] = {"policy": PolicyRecipe, "joint": JointRecipe}
+    return made[stage](problem, options, budget, random=random)

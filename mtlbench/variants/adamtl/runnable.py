@@ -86,8 +86,7 @@ class AdaptiveRunnable(Runnable):
         generator = torch.Generator().manual_seed(seed)
         stages = self._network.blocks.layers_of
         layers = [self._forced_stage(s, stage, x, generator) for s, stage in enumerate(stages)]
-        asked = [self._rule.asks_blocks(s) for s in range(len(stages))]
-        return self._traces.trace(Decisions(len(x), layers, asked, [None] * len(stages)))
+        return self._traces.trace(Decisions(len(x), layers, [None] * len(stages)))
 
     def _forced_stage(
         self, s: int, stage: tuple[Layer, ...], x: Tensor, generator: torch.Generator
@@ -116,7 +115,7 @@ class AdaptiveRunnable(Runnable):
         chosen: list[Tensor] = []
         for size in sorted(set(sizes.tolist())):
             of_size = (sizes == size).nonzero().squeeze(1)
-            there = sum(len(part[0]) for part in chosen)
+            there = sum(part.shape[1] for part in chosen)
             share = round(kept * int((sizes <= size).sum()) / len(sizes)) - there
             order = torch.rand(samples, len(of_size), generator=generator).argsort(dim=1)
             chosen.append(of_size[order[:, :share]])

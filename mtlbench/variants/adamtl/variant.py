@@ -121,7 +121,7 @@ class _Adaptive(Variant):
         self._require_tasks(names)
         network, budget = self._network.to(device), self._budget(point)
         budgets = budgets_of(network, names)
-        rule = None if budget >= 1 else self._rule(network, names, budget)
+        rule = None if budget >= 1 else self._rule(network, budgets, names, budget)
         return AdaptiveRunnable(
             network,
             names,
@@ -147,7 +147,9 @@ class _Adaptive(Variant):
         return None
 
     @abstractmethod
-    def _rule(self, network: AdaptiveNetwork, names: tuple[str, ...], budget: float) -> Rule:
+    def _rule(
+        self, network: AdaptiveNetwork, budgets: Budgets, names: tuple[str, ...], budget: float
+    ) -> Rule:
         """What decides at a budget below 1."""
 
     def dense(self, device: str = "cpu") -> Runnable:
@@ -172,11 +174,11 @@ class AdaMTL(_Adaptive):
     axes = (_axis("configure", "exact"),)
     provenance = Provenance(PAPER, "adapted", (*_OURS, *_RUNTIME))
 
-    def _rule(self, network: AdaptiveNetwork, names: tuple[str, ...], budget: float) -> Rule:
+    def _rule(
+        self, network: AdaptiveNetwork, budgets: Budgets, names: tuple[str, ...], budget: float
+    ) -> Rule:
         from mtlbench.variants.adamtl.decide import TopK
-        from mtlbench.variants.adamtl.runnable import budgets_of
 
-        budgets = budgets_of(network, names)
         pooled = self.options.scope == "block"
         return TopK(budgets.solve(budget), budgets, network.blocks, pooled=pooled)
 
@@ -207,7 +209,9 @@ class AdaMTLThreshold(_Adaptive):
             images = torch.randn(1, 3, *self.problem.size, generator=noise)
             calibrate(self._network, lambda: iter([images]))
 
-    def _rule(self, network: AdaptiveNetwork, names: tuple[str, ...], budget: float) -> Rule:
+    def _rule(
+        self, network: AdaptiveNetwork, budgets: Budgets, names: tuple[str, ...], budget: float
+    ) -> Rule:
         from mtlbench.variants.adamtl.calibrate import threshold_for, threshold_rule
 
         if network.calibration.is_meta:  # only shapes are asked for
@@ -228,7 +232,9 @@ class AdaMTLTrained(_Adaptive):
         (*_OURS, "The budget's loss counts MACs (option budget_weights) of a batch (budget_target)."),
     )
 
-    def _rule(self, network: AdaptiveNetwork, names: tuple[str, ...], budget: float) -> Rule:
+    def _rule(
+        self, network: AdaptiveNetwork, budgets: Budgets, names: tuple[str, ...], budget: float
+    ) -> Rule:
         from mtlbench.variants.adamtl.calibrate import threshold_rule
         from mtlbench.variants.adamtl.decide import EVEN, Independent, Noise
 

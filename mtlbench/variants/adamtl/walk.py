@@ -21,13 +21,11 @@ class Decisions:
     Args:
         batch: samples.
         layers: by stage and layer.
-        asked_blocks: by stage, whether the block policy was asked.
         block_logits: by stage, [B, depth, T]; None where it was not asked.
     """
 
     batch: int
     layers: list[list[Kept]] = field(default_factory=list)
-    asked_blocks: list[bool] = field(default_factory=list)
     block_logits: list[Tensor | None] = field(default_factory=list)
 
 
@@ -104,10 +102,8 @@ class Walk:
         replay: Decisions | None,
     ) -> list[Tensor | None]:
         """For each layer the samples that run it; None for all. One look at the device's answer for the stage."""
-        asked = self._rule.asks_blocks(stage)
-        told.asked_blocks.append(asked)
         told.block_logits.append(None)
-        if not asked:
+        if not self._rule.asks_blocks(stage):
             nobody = torch.empty(0, dtype=torch.long, device=x.device)
             return [nobody if self._rule.runs_none(stage) else None] * len(layers)
         logits = self._rule.settled(stage, None, self._scores.blocks(stage, x[:, layers[0].extra :]), None)
