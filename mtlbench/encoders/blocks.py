@@ -13,7 +13,7 @@ from mtlbench.encoders.base import Encoder
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mtlbench.encoders.vit_layers import Mlp
+    from mtlbench.encoders.vit_layers import Attention, Mlp
 
 __all__ = ["BlockEncoder", "Layer"]
 
@@ -68,6 +68,16 @@ class Layer(ABC):
 
     @property
     @abstractmethod
+    def norm1(self) -> nn.Module:
+        """The norm in front of attention."""
+
+    @property
+    @abstractmethod
+    def attention(self) -> Attention:
+        """Attention behind its norm: its projections, whose products `mix` goes between."""
+
+    @property
+    @abstractmethod
     def norm2(self) -> nn.Module:
         """The norm in front of the MLP."""
 
@@ -94,6 +104,11 @@ class Layer(ABC):
     def mlp(self, rows: Tensor) -> Tensor:
         """What the MLP adds to the tokens [..., C], each by itself."""
 
+    def run(self, x: Tensor) -> Tensor:
+        """The whole block: tokens [B, extra + h * w, C] to the same shape."""
+        x = x + self.attend(x)
+        return x + self.mlp(x)
+
     @abstractmethod
     def run_places(self, x: Tensor, kept: Tensor) -> Tensor:
         """The whole block for some places alone.
@@ -102,6 +117,57 @@ class Layer(ABC):
             x: tokens [B, extra + h * w, C]; overwritten.
             kept: indices of places, [B, K], each row without repetition.
         """
+
+    @abstractmethod
+    def rows(self, kept: Tensor) -> Tensor:
+        """Tokens that belong to some places, of all samples flattened [B * (extra + h * w)]; those before the grid too.
+
+        Args:
+            kept: indices of places, [B, K], each row without repetition.
+        """
+
+    @property
+    def pads(self) -> bool:
+        """Whether attention sees padding tokens, which are no rows."""
+        return False
+
+    def everywhere(self, batch: int) -> Tensor | None:
+        """All places, [B, places], in an order of their own; None where that is the order of the tokens."""
+        return None
+
+    def seated(self, rows: Tensor, kept: Tensor | None) -> Tensor:
+        """Rows of kept places [R, C] as attention takes them, [A, C]: with zeros for padding, where it pads."""
+        return rows
+
+    def unseated(self, seats: Tensor, kept: Tensor | None) -> Tensor:
+        """Back from `seated`, [A, C] to [R, C]."""
+        return seats
+
+    def seats(self, kept: int) -> int:
+        """Rows that attention takes for so many places, padding included."""
+        return self.extra + kept
+
+    @abstractmethod
+    def mix(
+        self, qkv: Tensor, batch: int, kept: Tensor | None, held: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attention between its two projections.
+
+        Args:
+            qkv: queries, keys and values of the seated rows, [A, 3 * C].
+            batch: B.
+            kept: places that ask, [B, K]; None for all of them.
+            held: keys and values of all tokens, [B * (extra + h * w), 2 * C], of which those of the kept places are
+                replaced. None where all places ask, or where a place attends to nothing outside itself.
+
+        Returns:
+            What the heads say, [A, C], and the keys and values that they saw, as `held`; None where a place attends
+            to nothing outside itself.
+        """
+
+    @abstractmethod
+    def mix_macs(self, kept: int) -> int:
+        """MACs per image of `mix` where so many places ask."""
 
     @abstractmethod
     def place_macs(self, kept: int) -> tuple[int, int]:
@@ -131,3 +197,11 @@ class BlockEncoder(Encoder, ABC):
     @abstractmethod
     def close(self, stage: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The feature map [B, C, h, w] of a stage and the tokens of the next one (the same after the last)."""
+
+    def close_units(self, stage: int) -> list[CostUnit]:
+        """Those of `units` that `close` costs; none where it costs nothing."""
+        return []
+
+    @abstractmethod
+    def modules_from(self, first: int) -> list[str]:
+        """Names of the modules that are not needed before block `first`, counted through all stages."""

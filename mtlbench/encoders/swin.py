@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mtlbench.cost.formulas import attention_macs, conv_macs, linear_macs
 from mtlbench.cost.units import CostUnit
@@ -20,7 +22,7 @@ from mtlbench.encoders.swin_layers import (
     Windows,
 )
 from mtlbench.encoders.swin_options import SwinOptions
-from mtlbench.encoders.vit_layers import Mlp
+from mtlbench.encoders.vit_layers import Attention, Mlp
 from mtlbench.encoders.weights.layout import Layout
 from mtlbench.encoders.weights.swin_keys import swin_layouts
 from mtlbench.errors import UsageError
@@ -39,6 +41,16 @@ class SwinLayer(Layer):
     @property
     def _windows(self) -> Windows:
         return self.block.windows(self.window_grid)
+
+    @property
+    def norm1(self) -> nn.Module:
+        """See `Layer`."""
+        return self.block.norm1
+
+    @property
+    def attention(self) -> Attention:
+        """See `Layer`."""
+        return self.block.attn
 
     @property
     def norm2(self) -> nn.Module:
@@ -71,6 +83,68 @@ class SwinLayer(Layer):
     def run_places(self, x: Tensor, kept: Tensor) -> Tensor:
         """See `Layer`."""
         return self.block.run_windows(x, self.window_grid, kept)
+
+    def rows(self, kept: Tensor) -> Tensor:
+        """See `Layer`."""
+        rows = self._windows.rows(kept)
+        there = rows < self.tokens
+        rows = rows + self.tokens * torch.arange(len(kept), device=kept.device)[:, None]
+        return rows[there] if self._windows.padded else rows.flatten()
+
+    @property
+    def pads(self) -> bool:
+        """See `Layer`."""
+        return self._windows.padded
+
+    def everywhere(self, batch: int) -> Tensor | None:
+        """See `Layer`."""
+        return torch.arange(self.places, device=self._windows.order.device).expand(batch, -1)
+
+    def seated(self, rows: Tensor, kept: Tensor | None) -> Tensor:
+        """See `Layer`."""
+        there = self._there(kept)
+        if there is None:
+            return rows
+        seats = rows.new_zeros(len(there), rows.shape[-1])
+        return seats.index_copy(0, there.nonzero().squeeze(1), rows)
+
+    def unseated(self, seats: Tensor, kept: Tensor | None) -> Tensor:
+        """See `Layer`."""
+        there = self._there(kept)
+        return seats if there is None else seats[there]
+
+    def seats(self, kept: int) -> int:
+        """See `Layer`."""
+        return kept * self._windows.area
+
+    def mix(
+        self, qkv: Tensor, batch: int, kept: Tensor | None, held: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Layer`: a window sees itself alone."""
+        if kept is None:
+            raise ValueError("windows have no order of their own: name them all")
+        windows, attention = self._windows, self.block.attn
+        q, k, v = (
+            qkv.view(-1, windows.area, 3, attention.heads, self.dim // attention.heads)
+            .permute(2, 0, 3, 1, 4)
+            .unbind(0)
+        )
+        bias = windows.bias_of(attention.relative_position_bias_table, kept)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return mixed.transpose(1, 2).reshape(-1, self.dim), None
+
+    def mix_macs(self, kept: int) -> int:
+        """See `Layer`: padding tokens count."""
+        inside = (kept, self._windows.area, self.dim)
+        return attention_macs(inside, inside, inside)
+
+    def _there(self, kept: Tensor | None) -> Tensor | None:
+        """Which seats of kept windows are no padding, bool [A]; None where none is."""
+        if not self._windows.padded:
+            return None
+        if kept is None:
+            raise ValueError("windows have no order of their own: name them all")
+        return (self._windows.rows(kept) < self.tokens).flatten()
 
     def place_macs(self, kept: int) -> tuple[int, int]:
         """See `Layer`: attention counts padding tokens, which are computed like all others."""
@@ -197,6 +271,17 @@ class Swin(BlockEncoder):
         after = tokens if of.downsample is None else of.downsample(tokens, of.grid)
         return self.to_map(after if self.options.maps == "after_merging" else tokens, stage), after
 
+    def modules_from(self, first: int) -> list[str]:
+        """See `BlockEncoder`."""
+        found, index = [], 0
+        for i, layers in enumerate(self.layers_of):
+            found += [f"layers.{i}.blocks.{j}" for j in range(len(layers)) if index + j >= first]
+            index += len(layers)
+            if index > first:
+                found.append(f"tap_norms.{i}")
+                found += [] if self.stage(i).downsample is None else [f"layers.{i}.downsample"]
+        return found
+
     def layouts(self) -> tuple[Layout, ...]:
         """The official names, timm's and Hugging Face's."""
         return swin_layouts(len(self.channels), before_merging=self.options.maps == "before_merging")
@@ -219,14 +304,17 @@ class Swin(BlockEncoder):
         patch, grid, dim = self.options.patch, self.stage(0).grid, self.dims[0]
         stem = conv_macs((3, *self.size), (dim, 3, patch, patch), (dim, grid.height, grid.width))
         units = [CostUnit("encoder.stem", "encoder.stem", stem)]
-        for i, dim in enumerate(self.dims):
-            stage = self.stage(i)
+        for i in range(len(self.dims)):
             units += [unit for layer in self.layers_of[i] for unit in layer.units()]
-            if stage.downsample is not None:
-                part = f"encoder.stage.{i}.downsample"
-                merged = self.stage(i + 1).grid.height * self.stage(i + 1).grid.width
-                units.append(CostUnit(part, part, linear_macs(merged, 4 * dim, 2 * dim)))
+            units += self.close_units(i)
         return units
+
+    def close_units(self, stage: int) -> list[CostUnit]:
+        """See `BlockEncoder`: the step to the next stage."""
+        if self.stage(stage).downsample is None:
+            return []
+        part, dim, after = f"encoder.stage.{stage}.downsample", self.dims[stage], self.stage(stage + 1).grid
+        return [CostUnit(part, part, linear_macs(after.height * after.width, 4 * dim, 2 * dim))]
 
     def _build_stage(self, i: int) -> SwinStage:
         options, dim, arch = self.options, self.dims[i], self.options.architecture

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mtlbench.cost.formulas import attention_macs, conv_macs, linear_macs
 from mtlbench.cost.units import CostUnit
 from mtlbench.encoders.base import EncoderOptions
 from mtlbench.encoders.blocks import BlockEncoder, Layer
-from mtlbench.encoders.vit_layers import Block, Mlp
+from mtlbench.encoders.vit_layers import Attention, Block, Mlp
 from mtlbench.encoders.weights.layout import Layout
 from mtlbench.encoders.weights.vit_keys import vit_layouts
 from mtlbench.errors import UsageError
@@ -66,6 +67,16 @@ class ViTLayer(Layer):
     block: Block
 
     @property
+    def norm1(self) -> nn.Module:
+        """See `Layer`."""
+        return self.block.norm1
+
+    @property
+    def attention(self) -> Attention:
+        """See `Layer`."""
+        return self.block.attn
+
+    @property
     def norm2(self) -> nn.Module:
         """See `Layer`."""
         return self.block.norm2
@@ -90,10 +101,34 @@ class ViTLayer(Layer):
 
     def run_places(self, x: Tensor, kept: Tensor) -> Tensor:
         """See `Layer`."""
-        B, N, _ = x.shape
-        always = torch.arange(self.extra, device=x.device).expand(B, -1)
+        return self.block.run_tokens(x, self.rows(kept))
+
+    def rows(self, kept: Tensor) -> Tensor:
+        """See `Layer`."""
+        B, every = len(kept), self.extra + self.tokens
+        always = torch.arange(self.extra, device=kept.device).expand(B, -1)
         rows = torch.cat((always, kept + self.extra), dim=1)
-        return self.block.run_tokens(x, (rows + N * torch.arange(B, device=x.device)[:, None]).flatten())
+        return (rows + every * torch.arange(B, device=kept.device)[:, None]).flatten()
+
+    def mix(
+        self, qkv: Tensor, batch: int, kept: Tensor | None, held: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Layer`: tokens that ask nothing are attended to as they are held."""
+        seen = qkv[:, self.dim :]
+        if kept is not None:
+            if held is None:
+                raise ValueError("keys and values of the tokens that do not ask are missing")
+            seen = held.index_copy(0, self.rows(kept), seen)
+        heads = self.attention.heads
+        q = qkv[:, : self.dim].view(batch, -1, heads, self.dim // heads).transpose(1, 2)
+        k, v = seen.view(batch, -1, 2, heads, self.dim // heads).permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return mixed.transpose(1, 2).reshape(-1, self.dim), seen
+
+    def mix_macs(self, kept: int) -> int:
+        """See `Layer`."""
+        every = (1, self.extra + self.tokens, self.dim)
+        return attention_macs((1, self.extra + kept, self.dim), every, every)
 
     def place_macs(self, kept: int) -> tuple[int, int]:
         """See `Layer`: keys and values of all tokens, the rest of those that are kept."""
@@ -192,6 +227,11 @@ class ViT(BlockEncoder):
     def close(self, stage: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The map of a tap; the tokens go on as they are."""
         return self.to_map(tokens, stage), tokens
+
+    def modules_from(self, first: int) -> list[str]:
+        """See `BlockEncoder`."""
+        blocks = [f"blocks.{i}" for i in range(first, len(self.blocks))]
+        return blocks + [f"tap_norms.{i}" for i, tap in enumerate(self.tap_blocks) if tap >= first]
 
     def _block(self, i: int) -> Block:
         block = self.blocks[i]

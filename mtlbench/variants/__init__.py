@@ -34,3 +34,19 @@ registry.add(
 registry.add(
     "static_slim", "mtlbench.variants.static_slim:StaticSlim", "control: narrower MLPs, the same MACs"
 )
+_SHARING = "mtlbench.variants.sharing"
+registry.add(
+    "computation_sharing",
+    f"{_SHARING}.variant:ComputationSharing",
+    "sub-tasks compute the tokens that differ most from a base task's (after Shoouri et al., 2023)",
+)
+registry.add(
+    "computation_sharing_threshold",
+    f"{_SHARING}.variant:ComputationSharingThreshold",
+    "the same, densities met on average by thresholds",
+)
+registry.add(
+    "prefix_sharing",
+    f"{_SHARING}.prefix_variant:PrefixSharing",
+    "the first blocks of a base task's network for all tasks, the rest for each",
+)

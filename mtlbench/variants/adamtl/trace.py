@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -16,6 +16,7 @@ from mtlbench.variants.adamtl.decide import Rule
 from mtlbench.variants.adamtl.layers import Kept, Way, kept_mask
 from mtlbench.variants.adamtl.walk import Decisions
 from mtlbench.variants.base import Trace
+from mtlbench.variants.lazy import Lazy
 
 __all__ = ["ClaimedMacs", "TraceMaker"]
 
@@ -31,28 +32,6 @@ class ClaimedMacs(Protocol):
 
     def __call__(self, told: Decisions) -> Sequence[float]:
         """Of these decisions: MACs by sample, computed when first looked at."""
-
-
-class _Lazy(Mapping[str, Tensor]):
-    """A mapping that is made when it is first looked at."""
-
-    def __init__(self, make: Callable[[], dict[str, Tensor]]) -> None:
-        self._make = make
-        self._made: dict[str, Tensor] | None = None
-
-    def _mapping(self) -> dict[str, Tensor]:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
-
-    def __getitem__(self, key: str) -> Tensor:
-        return self._mapping()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._mapping())
-
-    def __len__(self) -> int:
-        return len(self._mapping())
 
 
 class TraceMaker:
@@ -100,11 +79,11 @@ class TraceMaker:
         """The trace of a call."""
         return Trace(
             told.batch,
-            active=_Lazy(lambda: self._active(told)),
+            active=Lazy(lambda: self._active(told)),
             decisions=told,
             claimed_macs=None if self._claimed is None else self._claimed(told),
             claimed_full_macs=None if self._claimed is None else self._claimed.full_macs,
-            kept=_Lazy(lambda: self._maps(told)),
+            kept=Lazy(lambda: self._maps(told)),
         )
 
     def _active(self, told: Decisions) -> dict[str, Tensor]:
