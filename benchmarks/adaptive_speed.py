@@ -29,38 +29,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
-import random
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
 from adaptive_report import show
 from adaptive_ways import PARTS, SIDES, Call, Ways, build
+from in_turns import Record, fresh_processes, in_turns
 from torch import Tensor, nn
 
-from mtlbench.measure import (
-    Health,
-    capture,
-    clock_for,
-    compare,
-    frozen_gc,
-    module_weights_mib,
-    prepare,
-    thread_environment,
-    time_calls,
-    warm_up,
-)
+from mtlbench.measure import capture, clock_for, module_weights_mib, prepare
 from mtlbench.measure.allocations import peak_allocated_mib
 from mtlbench.measure.attribution import attribute_time
 from mtlbench.variants.adamtl.network import AdaptiveNetwork
 
 NETWORKS = ["swin-tiny", "vit-small"]
-Record = dict[str, Any]
 
 
 def launch(
@@ -98,24 +82,16 @@ def launch(
 
 def measure(calls: Mapping[str, Call], x: Tensor, rounds: int, threads: int, seed: int) -> Record:
     """Floors in ms by way, of the encoder and of the whole call; all ways take turns."""
-    clock = clock_for("cpu")
-    for call in calls.values():
-        warm_up(call, [x], clock, max_seconds=0, min_rounds=min(2, rounds - 1))
-        call.encoder_ns.clear()
-    whole_ms = dict.fromkeys(calls, float("inf"))
-    before = Health.read()
-    with frozen_gc():
-        for turn in range(rounds):
-            names = list(calls)
-            random.Random(f"{seed}#{turn}").shuffle(names)  # noqa: S311  # an order, not a secret
-            for name in names:
-                samples = time_calls(calls[name], [x], clock, rounds=1, max_seconds=60, seed=turn)
-                whole_ms[name] = min(whole_ms[name], samples.mean_floor_ms())
-    health = compare(before, Health.read(), threads=threads)
-    ms = {name: [min(call.encoder_ns) / 1e6, whole_ms[name]] for name, call in calls.items()}
-    return {"ms": {name: dict(zip(PARTS, of, strict=True)) for name, of in ms.items()}} | {
-        "warnings": list(health.warnings)
-    }
+    found = in_turns(
+        calls,
+        x,
+        rounds=rounds,
+        threads=threads,
+        seed=seed,
+        warmed=lambda name: calls[name].encoder_ns.clear(),
+    )
+    ms = {name: (min(call.encoder_ns) / 1e6, found["ms"][name]) for name, call in calls.items()}
+    return found | {"ms": {name: dict(zip(PARTS, of, strict=True)) for name, of in ms.items()}}
 
 
 def memory(calls: Mapping[str, Call], x: Tensor) -> dict[str, dict[str, float]]:
@@ -141,21 +117,13 @@ def attributed(call: Call, x: Tensor, network: AdaptiveNetwork) -> dict[str, flo
 
 def collect(arguments: argparse.Namespace) -> Iterator[list[Record]]:
     """Launch every network at every number of threads, in turn; the records so far after each launch."""
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # thread pools read their environment once, at the import of torch
-    jobs = list(product(range(arguments.launches), arguments.networks, arguments.threads))
-    os.environ["KINETO_LOG_LEVEL"] = "6"  # else the profiler reports each of its starts and stops
-    records: list[Record] = []
-    for done, (number, name, threads) in enumerate(jobs):
-        print(f"\rlaunch {done + 1} of {len(jobs)}", end="", file=sys.stderr, flush=True)
-        os.environ.update(thread_environment(threads))
-        with context.Pool(1) as pool:
-            first = number == 0 and threads == arguments.threads[0]
-            job = (name, threads, arguments.batches, arguments.keeps, arguments.rounds, number, first)
-            records += pool.apply(launch, job)
-        yield records
-    print(file=sys.stderr)
+    jobs = []
+    for number, name, threads in product(range(arguments.launches), arguments.networks, arguments.threads):
+        first = number == 0 and threads == arguments.threads[0]
+        jobs.append(
+            (threads, (name, threads, arguments.batches, arguments.keeps, arguments.rounds, number, first))
+        )
+    return fresh_processes(launch, jobs)
 
 
 def main() -> None:
