@@ -131,6 +131,11 @@ class Layer(ABC):
         """Whether attention sees padding tokens, which are no rows."""
         return False
 
+    @property
+    def held_channels(self) -> int:
+        """Channels by token of what `mix` takes as `held`; 0 where a place attends to nothing outside itself."""
+        return 0
+
     def everywhere(self, batch: int) -> Tensor | None:
         """All places, [B, places], in an order of their own; None where that is the order of the tokens."""
         return None

@@ -103,6 +103,11 @@ class ViTLayer(Layer):
         """See `Layer`."""
         return self.block.run_tokens(x, self.rows(kept))
 
+    @property
+    def held_channels(self) -> int:
+        """See `Layer`: keys and values."""
+        return 2 * self.dim
+
     def rows(self, kept: Tensor) -> Tensor:
         """See `Layer`."""
         B, every = len(kept), self.extra + self.tokens

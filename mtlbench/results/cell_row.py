@@ -17,7 +17,8 @@ __all__ = ["BOOTSTRAP_SEED", "cell_row", "time_columns", "with_interval"]
 BOOTSTRAP_SEED = 0
 
 _COST = (
-    *("params", "params_active", "macs_nominal", "macs_nominal_p50", "macs_nominal_p95"),
+    *("params", "params_active", "cache_mib"),
+    *("macs_nominal", "macs_nominal_p50", "macs_nominal_p95"),
     *("macs_nominal_timed", "macs_executed"),
     *(
         "macs_executed_p50",
@@ -194,7 +195,7 @@ def _profile(evidence: Evidence) -> dict[str, Any]:
         name: launch.get(name) for name in ("memory_peak_mib", "memory_base_mib", "memory_tensors_mib")
     }
     row |= {name: ms for name, ms in launch.items() if name.startswith("time_part.")}
-    return row | {"time_distortion": launch.get("time_distortion"), "cache_mib": None}
+    return row | {"time_distortion": launch.get("time_distortion")}
 
 
 def _energy(evidence: Evidence) -> dict[str, Any]:

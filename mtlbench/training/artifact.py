@@ -124,7 +124,9 @@ class Artifact:
         encoder = self.problem.encoder
         arch = encoder.options.get("arch", "")
         network = f"{encoder.name}-{arch}" if arch else encoder.name
-        return f"{self.variant}:{self.stage} {tasks}, {network} on {self.source.dataset.name} (seed {self.source.seed})"
+        point = ", ".join(f"{name}={value}" for name, value in self.point.items())
+        stage = f"{self.stage}[{point}]" if point else self.stage
+        return f"{self.variant}:{stage} {tasks}, {network} on {self.source.dataset.name} (seed {self.source.seed})"
 
     def specification(self) -> dict[str, Any]:
         """What identity hashes; JSON-able."""

@@ -173,6 +173,10 @@ class Runnable(ABC):
     def reset(self) -> None:  # noqa: B027  # most runnables have no state, and need not care
         """Forget the state of a stream."""
 
+    def cache_bytes(self) -> int:
+        """Activations of one image that are held for other tasks or for the next frame to take; 0 for none."""
+        return 0
+
     @abstractmethod
     def units(self) -> list[CostUnit]:
         """Cost units of the configured tasks at full compute, policy and gathering included."""
@@ -229,7 +233,13 @@ class Variant(Component, ABC):
         return problem
 
     def refuse(self, point: Point) -> str | None:
-        """Why this problem cannot be run at this point, in one sentence; None where it can."""
+        """Why this problem cannot be run at this point, in one sentence; None where it can.
+
+        What is refused becomes a row without numbers.
+
+        Raises:
+            UsageError: the options cannot be meant for this problem; the run ends before it begins.
+        """
         return None
 
     def try_weights(self) -> None:

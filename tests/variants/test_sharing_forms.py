@@ -165,7 +165,8 @@ def test_what_cannot_be_shared_is_refused(variant):
     assert "has 6" in variant(case.problem).refuse(point)
     fine = dict(point, shared_blocks=6)
     assert variant(case.problem).refuse(fine) is None
-    assert "edge is not among the tasks" in variant(case.problem, base="edge").refuse(fine)
+    with pytest.raises(UsageError, match="edge is not among the tasks"):
+        variant(case.problem, base="edge").refuse(fine)
     resnet = replace(case.problem, encoder=Named("resnet", {"arch": "nano"}))
     assert "does not have" in variant(resnet).refuse(fine)
 
@@ -176,3 +177,28 @@ def test_the_base_task_is_the_named_one_then_semseg_then_the_first():
     assert base_of(None, ["depth", "normals"]) == "depth"
     with pytest.raises(UsageError, match="not among"):
         base_of("edge", ["depth"])
+
+
+def test_the_cache_is_what_the_base_task_holds_of_one_block():
+    variant = case_of(ComputationSharing).build()
+    assert variant.configure(POINT).cache_bytes() == 0
+    assert variant.configure({**POINT, "density": 0.5}, tasks=["semseg"]).cache_bytes() == 0
+    tokens, dim = 25, 96
+    assert variant.configure({**POINT, "density": 0.5}).cache_bytes() == 4 * tokens * (2 * dim + 2 * dim)
+
+
+def test_thresholds_of_ones_own():
+    problem = case_of(ComputationSharingThreshold).problem
+    point = {"density": 0.5, "shared_blocks": 2}
+    few = ComputationSharingThreshold(problem, thresholds=[0.1, 0.2])
+    with pytest.raises(UsageError, match="2 thresholds are given for 4 blocks of a branch"):
+        few.refuse(point)
+    for level, places in ((0.0, 24), (1e9, 0)):
+        own = ComputationSharingThreshold(problem, thresholds=[level] * 4)
+        assert own.refuse(point) is None
+        own.build(point, 0, None)
+        _, trace, _ = called(own, point, torch.randn(1, 3, 32, 48))
+        assert {kept.shape[1] for kept in trace.decisions.kept["depth"]} == {places}
+        assert (
+            own.artifacts(point, SOURCE)[1].key == ComputationSharing(problem).artifacts(point, SOURCE)[1].key
+        )

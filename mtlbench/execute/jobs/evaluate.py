@@ -204,6 +204,7 @@ def _memory(runnable: Runnable) -> dict[str, Any]:
         "params": sum(parameters.values()),
         "params_active": sum(active.values()),
         "weights_mib": module_weights_mib(networks),
+        "cache_mib": runnable.cache_bytes() / 2**20 or None,
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from mtlbench import component
 from mtlbench.errors import UsageError
 
-__all__ = ["PrefixOptions", "SharingOptions", "base_of", "shared_blocks"]
+__all__ = ["PrefixOptions", "SharingOptions", "ThresholdOptions", "base_of", "shared_blocks"]
 
 _Share = Annotated[float, Field(ge=0, le=10)]
 PREFERRED_BASE = "semseg"
@@ -53,6 +53,17 @@ class SharingOptions(component.Options):
     gate_share: Annotated[float, Field(gt=0, le=10)] = 0.5
     sparsity: Annotated[float, Field(ge=0)] = 0.0
     full_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
+class ThresholdOptions(SharingOptions):
+    """The same, and thresholds of one's own.
+
+    Attributes:
+        thresholds: one for each block of a branch, in place of those that are solved for a density below 1.0, which
+            then only says how many tokens forced decisions compute.
+    """
+
+    thresholds: component.Row[tuple[Annotated[float, Field(ge=0)], ...]] | None = None
 
 
 def base_of(named: str | None, names: Sequence[str]) -> str:

@@ -40,14 +40,19 @@ class PrefixSharing(Variant):
     _network: PrefixNetwork
 
     def refuse(self, point: Point) -> str | None:
-        """No such base task, an encoder without blocks, or fewer of them than are to be shared."""
+        """An encoder without blocks, or fewer of them than are to be shared.
+
+        Raises:
+            UsageError: the base task is not among the tasks.
+        """
         import torch
 
         from mtlbench.variants.sharing.prefix_network import PrefixNetwork
 
+        base = self._base
         try:
             with torch.device("meta"):
-                PrefixNetwork(self.problem, self._base, shared_blocks(point), None)
+                PrefixNetwork(self.problem, base, shared_blocks(point), None)
         except UsageError as error:
             return error.what
         return None

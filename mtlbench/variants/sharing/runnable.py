@@ -79,6 +79,15 @@ class SharingRunnable(Runnable):
             ]
         return self._costs.trace(Told(len(x), kept))
 
+    def cache_bytes(self) -> int:
+        """See `Runnable`: what the base task holds of one block, its tokens before and behind it, keys and values."""
+        if isinstance(self._rule, Everything) or not self._walk.names or not self._own:
+            return 0
+        size = next(self._network.encoder.parameters()).element_size()
+        return size * max(
+            (layer.extra + layer.tokens) * (2 * layer.dim + layer.held_channels) for layer in self._own
+        )
+
     def units(self) -> list[CostUnit]:
         """See `Costs.units`."""
         return self._costs.units()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from mtlbench.errors import UsageError
 from mtlbench.training.artifact import Artifact, Source
 from mtlbench.variants.base import Axis, Decision, Mode, Point, Provenance, Runnable, Variant
-from mtlbench.variants.sharing.options import SharingOptions, base_of, shared_blocks
+from mtlbench.variants.sharing.options import SharingOptions, ThresholdOptions, base_of, shared_blocks
 from mtlbench.variants.single_task import SingleTask
 from mtlbench.variants.static_mtl import StaticMTL
 
@@ -48,14 +48,19 @@ class _Sharing(Variant):
     _network: SharingNetwork
 
     def refuse(self, point: Point) -> str | None:
-        """No such base task, an encoder without blocks, or fewer of them than are to be shared."""
+        """An encoder without blocks, or fewer of them than are to be shared.
+
+        Raises:
+            UsageError: the base task is not among the tasks.
+        """
         import torch
 
         from mtlbench.variants.sharing.network import SharingNetwork
 
+        base = self._base
         try:
             with torch.device("meta"):
-                SharingNetwork(self.problem, self._base, shared_blocks(point), self.options)
+                SharingNetwork(self.problem, base, shared_blocks(point), self.options)
         except UsageError as error:
             return error.what
         return None
@@ -71,7 +76,8 @@ class _Sharing(Variant):
         return (base, *(self._branch(name, base, point, source) for name in names))
 
     def _branch(self, name: str, base: Artifact, point: Point, source: Source) -> Artifact:
-        options = {**self.options.model_dump(mode="json"), "base": self._base}
+        trained = set(SharingOptions.model_fields)
+        options = {**self.options.model_dump(mode="json", include=trained), "base": self._base}
         problem, shared = self.problem.only(name), {"shared_blocks": shared_blocks(point)}
         parents = {"base": base}
         if self.options.delta_share:
@@ -144,6 +150,8 @@ class ComputationSharingThreshold(_Sharing):
     """The tokens that differ by more than a threshold, calibrated on validation for a density on average."""
 
     name = "computation_sharing_threshold"
+    Options = ThresholdOptions
+    options: ThresholdOptions
     axes = (
         Axis("density", (1.0, 0.5, 0.3, 0.1), "configure", "expected", low=0.05, high=1.0),
         SHARED_BLOCKS,
@@ -151,6 +159,30 @@ class ComputationSharingThreshold(_Sharing):
     provenance = Provenance(
         PAPER, "adapted", (*_OURS, "Thresholds of blocks are solved for a density on validation images.")
     )
+
+    def refuse(self, point: Point) -> str | None:
+        """See `Variant`.
+
+        Raises:
+            UsageError: there are not as many thresholds as blocks of a branch.
+        """
+        return super().refuse(point) or self._check_thresholds(point)
+
+    def _check_thresholds(self, point: Point) -> None:
+        import torch
+
+        from mtlbench.variants.sharing.network import SharingNetwork, flat_layers
+
+        if self.options.thresholds is None:
+            return
+        with torch.device("meta"):
+            network = SharingNetwork(self.problem, self._base, shared_blocks(point), self.options)
+        own = len(flat_layers(network.encoder)) - network.shared_blocks
+        if len(self.options.thresholds) != own:
+            raise UsageError(
+                f"{len(self.options.thresholds)} thresholds are given for {own} blocks of a branch",
+                fix="Give one for each block behind the shared ones, or leave `thresholds` out",
+            )
 
     def build(self, point: Point, seed: int, weights: Sequence[Mapping[str, Tensor]] | None) -> None:
         """See `Variant`; an untrained network is calibrated on noise, so that there are thresholds at all."""
@@ -169,6 +201,8 @@ class ComputationSharingThreshold(_Sharing):
         from mtlbench.variants.sharing.choose import Thresholds
 
         own = [name for name in names if name != network.base_task]
+        if self.options.thresholds is not None:
+            return Thresholds(dict.fromkeys(own, self.options.thresholds))
         if any(network.branch(name).levels.is_meta for name in own):  # only shapes are asked for
             depth = len(network.branch(own[0]).deltas)
             return Thresholds({name: [0.0] * depth for name in own})
