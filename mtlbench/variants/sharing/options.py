@@ -49,8 +49,8 @@ class SharingOptions(component.Options):
     rank: Annotated[int, Field(ge=1, le=1024)] = 8
     scale: Annotated[float, Field(gt=0)] = 4.0
     below: Literal["base", "carried"] = "base"
-    delta_share: _Share = 0.5
-    gate_share: Annotated[float, Field(gt=0, le=10)] = 0.5
+    delta_share: _Share = 1.0
+    gate_share: Annotated[float, Field(gt=0, le=10)] = 1.0
     sparsity: Annotated[float, Field(ge=0)] = 0.0
     full_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
