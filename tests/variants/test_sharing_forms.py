@@ -202,3 +202,15 @@ def test_thresholds_of_ones_own():
         assert (
             own.artifacts(point, SOURCE)[1].key == ComputationSharing(problem).artifacts(point, SOURCE)[1].key
         )
+
+
+@pytest.mark.parametrize("variant", [ComputationSharing, PrefixSharing])
+def test_the_variant_of_an_artifact_can_be_built(variant):
+    """Its problem is the sub-task alone: what training costs is estimated with it."""
+    case = case_of(variant)
+    full = POINT if variant is ComputationSharing else {"shared_blocks": 0}
+    artifact = variant(case.problem).artifacts(full, SOURCE)[1]
+    own = variant(artifact.problem, **artifact.options)
+    own.build(full, 0, None)
+    predictions, _, _ = called(own, full, case.images)
+    assert set(predictions) == {"depth"}

@@ -82,10 +82,12 @@ class PrefixSharing(Variant):
         return PrefixRecipe(artifact.problem, self.options, shared_blocks(artifact.point))
 
     def build(self, point: Point, seed: int, weights: Sequence[Mapping[str, Tensor]] | None) -> None:
-        """The base task's network and all branches."""
+        """The base task's network and all branches; in an artifact's problem the base task is lacking, and its head."""
         from mtlbench.variants.sharing.prefix_network import build_prefix
 
-        self._network = build_prefix(self.problem, self._base, shared_blocks(point), seed, weights)
+        self._network = build_prefix(
+            self.problem, self.options.base or self._base, shared_blocks(point), seed, weights
+        )
 
     def configure(
         self, point: Point, tasks: Sequence[str] | None = None, mode: Mode | None = None, device: str = "cpu"

@@ -94,11 +94,11 @@ class _Sharing(Variant):
         return made(artifact.problem, self.options, shared_blocks(artifact.point))
 
     def build(self, point: Point, seed: int, weights: Sequence[Mapping[str, Tensor]] | None) -> None:
-        """The base task's network and all branches."""
+        """The base task's network and all branches; in an artifact's problem the base task is lacking, and its head."""
         from mtlbench.variants.sharing.network import build_sharing
 
         self._network = build_sharing(
-            self.problem, self._base, shared_blocks(point), self.options, seed, weights
+            self.problem, self.options.base or self._base, shared_blocks(point), self.options, seed, weights
         )
 
     def configure(
