@@ -50,3 +50,8 @@ registry.add(
     f"{_SHARING}.prefix_variant:PrefixSharing",
     "the first blocks of a base task's network for all tasks, the rest for each",
 )
+registry.add(
+    "computation_sharing_video",
+    f"{_SHARING}.video_variant:ComputationSharingVideo",
+    "the same, and frames of a stream take from the frame before",
+)

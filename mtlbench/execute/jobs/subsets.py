@@ -48,7 +48,8 @@ def _cost(cell: OpenCell, runnable: Runnable, inputs: Sequence[Tensor]) -> dict[
     executed, nominal = [], []
     units = runnable.units()
     for index, x in enumerate(inputs):
-        runnable.reset()
+        if cell.starts_clip(index):
+            runnable.reset()
         (_, trace), count = count_call(runnable, x, cell.decisions(runnable, x, index))
         executed += [count.macs / len(x)] * len(x)
         nominal += trace.nominal_macs(units)

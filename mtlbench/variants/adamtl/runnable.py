@@ -16,6 +16,7 @@ from mtlbench.variants.adamtl.network import AdaptiveNetwork, way_of
 from mtlbench.variants.adamtl.trace import ClaimedMacs, TraceMaker
 from mtlbench.variants.adamtl.walk import Decisions, Walk
 from mtlbench.variants.base import Runnable, Trace
+from mtlbench.variants.forced import any_places
 
 __all__ = ["AdaptiveRunnable", "budgets_of"]
 
@@ -102,24 +103,13 @@ class AdaptiveRunnable(Runnable):
             asked = self._rule.asks_tokens(s, i)
             places = None
             if asked or chosen < there:
-                places = self._any_places(layer, count, chosen, generator).to(x.device)
+                sizes = layer.place_sizes if self._scope == "block" else (1,) * layer.tokens
+                places = any_places(sizes, chosen, count, generator).to(x.device)
                 if asked and self._rule.ragged:
                     mask = torch.zeros(count, there, dtype=torch.bool, device=x.device)
                     places = mask.scatter_(1, places, True)
             found.append(Kept(samples, places, asked))
         return found
-
-    def _any_places(self, layer: Layer, samples: int, kept: int, generator: torch.Generator) -> Tensor:
-        """Random places [samples, kept]; always as many of each size, so that they cost the same."""
-        sizes = torch.tensor(layer.place_sizes) if self._scope == "block" else torch.ones(layer.tokens)
-        chosen: list[Tensor] = []
-        for size in sorted(set(sizes.tolist())):
-            of_size = (sizes == size).nonzero().squeeze(1)
-            there = sum(part.shape[1] for part in chosen)
-            share = round(kept * int((sizes <= size).sum()) / len(sizes)) - there
-            order = torch.rand(samples, len(of_size), generator=generator).argsort(dim=1)
-            chosen.append(of_size[order[:, :share]])
-        return torch.cat(chosen, dim=1)
 
     def units(self) -> list[CostUnit]:
         """Encoder and asked heads, and the policies where something is decided."""

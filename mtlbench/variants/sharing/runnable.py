@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from mtlbench.cost.units import CostUnit
 from mtlbench.variants.base import Runnable, Trace
+from mtlbench.variants.forced import any_places
+from mtlbench.variants.lazy import Lazy
 from mtlbench.variants.sharing.choose import Everything, Rule, counts_at
 from mtlbench.variants.sharing.costs import Costs
 from mtlbench.variants.sharing.network import SharingNetwork, flat_layers
@@ -72,7 +74,7 @@ class SharingRunnable(Runnable):
         kept: dict[str, list[Tensor | None]] = {}
         for name in self._walk.names:
             kept[name] = [
-                _any_places(layer.place_sizes, count, len(x), generator).to(x.device)
+                any_places(layer.place_sizes, count, len(x), generator).to(x.device)
                 if count < layer.places or self._rule.asks(i)
                 else None
                 for i, (layer, count) in enumerate(zip(self._own, self._counts, strict=True))
@@ -113,22 +115,8 @@ class SharingRunnable(Runnable):
         return [*parts, ("sharing", nn.ModuleList((added, looking))), *heads]
 
 
-def _any_places(sizes: Sequence[int], count: int, batch: int, generator: torch.Generator) -> Tensor:
-    """Random places [B, count]; always as many of each size, so that they cost the same."""
-    there = torch.tensor(sizes)
-    chosen: list[Tensor] = []
-    for size in sorted(set(sizes)):
-        of_size = (there == size).nonzero().squeeze(1)
-        before = sum(part.shape[1] for part in chosen)
-        share = round(count * int((there <= size).sum()) / len(there)) - before
-        order = torch.rand(batch, len(of_size), generator=generator).argsort(dim=1)
-        chosen.append(of_size[order[:, :share]])
-    return torch.cat(chosen, dim=1)
-
-
 def _together(alone: Sequence[Trace]) -> Trace:
     """The trace of a batch whose samples were run one after the other."""
-    from mtlbench.variants.lazy import Lazy
 
     def joined(field: str) -> dict[str, Tensor]:
         first = getattr(alone[0], field)

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from mtlbench.variants.sharing.choose import Rule
     from mtlbench.variants.sharing.network import SharingNetwork
 
-__all__ = ["PAPER", "SHARED_BLOCKS", "ComputationSharing", "ComputationSharingThreshold"]
+__all__ = [
+    "PAPER",
+    "SHARED_BLOCKS",
+    "ComputationSharing",
+    "ComputationSharingThreshold",
+    "TokenSharing",
+]
 
 PAPER = "Shoouri et al., Efficient Computation Sharing for Multi-Task Visual Scene Understanding, ICCV 2023"
 SHARED_BLOCKS = Axis("shared_blocks", (0, 3), "train", "exact", low=0)
@@ -34,7 +40,7 @@ _OURS = (
 )
 
 
-class _Sharing(Variant):
+class TokenSharing(Variant):
     """What all forms share."""
 
     family = "computation_sharing"
@@ -132,7 +138,7 @@ class _Sharing(Variant):
         return DenseRunnable([(self._network.dense(name), (name,)) for name in names], device)
 
 
-class ComputationSharing(_Sharing):
+class ComputationSharing(TokenSharing):
     """The tokens of each sub-task that differ most, as many in every image as the density says."""
 
     name = "computation_sharing"
@@ -146,7 +152,7 @@ class ComputationSharing(_Sharing):
         return Ranked(flat_layers(network.encoder)[network.shared_blocks :], density)
 
 
-class ComputationSharingThreshold(_Sharing):
+class ComputationSharingThreshold(TokenSharing):
     """The tokens that differ by more than a threshold, calibrated on validation for a density on average."""
 
     name = "computation_sharing_threshold"
@@ -166,7 +172,10 @@ class ComputationSharingThreshold(_Sharing):
         Raises:
             UsageError: there are not as many thresholds as blocks of a branch.
         """
-        return super().refuse(point) or self._check_thresholds(point)
+        refused = super().refuse(point)
+        if refused is None:
+            self._check_thresholds(point)
+        return refused
 
     def _check_thresholds(self, point: Point) -> None:
         import torch
