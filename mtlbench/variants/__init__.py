@@ -55,3 +55,8 @@ registry.add(
     f"{_SHARING}.video_variant:ComputationSharingVideo",
     "the same, and frames of a stream take from the frame before",
 )
+registry.add(
+    "computation_sharing_element",
+    f"{_SHARING}.element_variant:ComputationSharingElement",
+    "the same as published: single elements, computed densely",
+)
