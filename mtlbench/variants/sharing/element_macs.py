@@ -65,6 +65,7 @@ class ElementCosts:
     def __init__(self, network: ElementNetwork, names: Sequence[str]) -> None:
         self._network, self._names = network, tuple(names)
         self.sub_tasks = tuple(name for name in names if name != network.base_task)
+        self._executed = total_macs(self.units())
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -84,12 +85,10 @@ class ElementCosts:
         dense = (self._network.network(name).units((name,)) for name in self._names)
         return float(sum(total_macs(units) for units in dense))
 
-    def claimed_macs(self, side_by_side: SideBySide, change: Change, x: Tensor) -> list[float]:
-        """Theoretical MACs by image; arguments as those of `densities`."""
-        total = torch.full((len(x),), float(total_macs(self.units())), dtype=torch.float64)
-        for density in self.densities(side_by_side, change, x):
-            total += density.claimed - density.macs
-        return [float(macs) for macs in total]
+    def claimed_macs(self, side_by_side: SideBySide, change: Change, image: Tensor) -> float:
+        """Theoretical MACs of one image [1, 3, H, W]; the other arguments as those of `densities`."""
+        found = self.densities(side_by_side, change, image)
+        return self._executed + sum(density.claimed.item() - density.macs for density in found)
 
     @torch.inference_mode()
     def densities(self, side_by_side: SideBySide, change: Change, x: Tensor) -> list[Density]:
@@ -105,14 +104,22 @@ class ElementCosts:
         return [density for name in self.sub_tasks for density in self._of_task(name, noted)]
 
     def _of_task(self, name: str, noted: _Noted) -> Iterator[Density]:
-        encoder = self._network.encoder(name)
-        stored = in_shape(encoder, self._network.branch(name).difference.stored())
-        key_of = {id(parameter): key for key, parameter in encoder.named_parameters()}
+        encoder, shares = self._network.encoder(name), self._weight_shares[name]
         for i, layer in enumerate(flat_layers(encoder)):
             for which, (linear, macs) in linear_layers(layer).items():
-                weights = float(stored[key_of[id(linear.weight)]].double().mean())
                 inputs, outputs = noted.shares[name, i, INPUT_OF[which]], noted.shares[name, i, which]
-                yield Density(name, layer.unit, which, macs, weights, inputs, outputs)
+                yield Density(name, layer.unit, which, macs, shares[id(linear.weight)], inputs, outputs)
+
+    @cached_property
+    def _weight_shares(self) -> dict[str, dict[int, float]]:
+        """By sub-task and identity of a weight, the share of its elements that differ."""
+        found = {}
+        for name in self.sub_tasks:
+            encoder = self._network.encoder(name)
+            stored = in_shape(encoder, self._network.branch(name).difference.stored())
+            shares = {key: float(part.double().mean()) for key, part in stored.items()}
+            found[name] = {id(weight): shares[key] for key, weight in encoder.named_parameters()}
+        return found
 
 
 def linear_layers(layer: Layer) -> dict[str, tuple[nn.Linear, int]]:

@@ -112,7 +112,7 @@ class ElementNetwork(nn.Module):
         self, problem: Problem, base: DenseNetwork, base_task: str, branches: Mapping[str, ElementBranch]
     ) -> None:
         super().__init__()
-        self.problem, self.base_task = problem, base_task
+        self.base_task = base_task
         self.branches = nn.ModuleDict(dict(branches))
         folded = {name: _folded(problem.only(name), base, branch) for name, branch in branches.items()}
         self.networks = nn.ModuleDict({base_task: base, **folded})

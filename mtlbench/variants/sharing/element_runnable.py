@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from mtlbench.cost.units import CostUnit, total_macs
@@ -32,7 +32,8 @@ class DenseElementRunnable(DenseRunnable):
 class ElementRunnable(Runnable):
     """The base task's dense network and those of sub-tasks; what differs little is set to the base task's.
 
-    There is nothing to decide: everything is computed before it is compared.
+    There is nothing to decide: everything is computed before it is compared. Images run one after the other, since
+    products of a larger batch round in another way, which would move elements across thresholds.
 
     Args:
         network: on its device, in evaluation mode.
@@ -54,11 +55,19 @@ class ElementRunnable(Runnable):
 
     def __call__(self, x: Tensor, decisions: Trace | None = None) -> tuple[dict[str, Tensor], Trace]:
         """See `Runnable`."""
-        of_base, maps = self._side_by_side(x, self._change)
-        maps[self._network.base_task] = of_base
-        predictions = {name: self._network.network(name).heads[name](maps[name]) for name in self.tasks}
-        claimed = Claimed(len(x), partial(self._costs.claimed_macs, self._side_by_side, self._change, x))
+        images = torch.split(x, 1)
+        alone = [self._predicted(image) for image in images]
+        predictions = alone[0] if len(alone) == 1 else _joined(alone)
+        claimed = Claimed(len(x), lambda: [self._claimed(image) for image in images])
         return predictions, Trace(len(x), claimed_macs=claimed, claimed_full_macs=self._full_macs)
+
+    def _predicted(self, image: Tensor) -> dict[str, Tensor]:
+        of_base, maps = self._side_by_side(image, self._change)
+        maps[self._base] = of_base
+        return {name: self._network.network(name).heads[name](maps[name]) for name in self.tasks}
+
+    def _claimed(self, image: Tensor) -> float:
+        return self._costs.claimed_macs(self._side_by_side, self._change, image)
 
     def densities(self, x: Tensor) -> list[Density]:
         """How sparse each linear layer of each asked sub-task is on images [B, 3, H, W]."""
@@ -97,3 +106,7 @@ class ElementRunnable(Runnable):
     @property
     def _base(self) -> str:
         return self._network.base_task
+
+
+def _joined(alone: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([found[name] for found in alone]) for name in alone[0]}

@@ -40,6 +40,7 @@ class ComputationSharingElement(Variant):
             "Gates are fixed where they are open without noise, and their factors kept (options mask, soft); the "
             "released code fixes one draw and drops the factors.",
             "Gates are not decayed (option gate_decay); the released code draws them to even odds.",
+            "Of the first and the third stage the last epoch is kept (option kept); the released code keeps the best.",
             "The penalty on activations is a mean over elements (option penalty), which needs another weight.",
             "Penalties and the learning rate of gates are set for few epochs (options lambda_w, lambda_a and "
             "alpha_scale), which the three stages share.",
