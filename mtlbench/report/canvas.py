@@ -26,6 +26,7 @@ from mtlbench.report.colours import Style
 from mtlbench.report.frame import HIGH, LOW, Estimate, numeric, text
 from mtlbench.report.groups import Group
 from mtlbench.report.quantities import printable
+from mtlbench.report.wrap import shortened
 
 __all__ = [
     "FRONT_LINE",
@@ -115,9 +116,8 @@ def drawing() -> Iterator[None]:
 
 
 def shorten(name: str, most: int = 30) -> str:
-    """A name fit for a figure: printable, on one line, at most `most` characters."""
-    shown = printable(" ".join(name.split()))
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    """A name fit for a figure: printable, on one line, at most `most` characters, the middle left out."""
+    return shortened(printable(" ".join(name.split())), most)
 
 
 def whiskers(value: Estimate) -> Any:

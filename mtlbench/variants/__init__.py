@@ -58,5 +58,5 @@ registry.add(
 registry.add(
     "computation_sharing_element",
     f"{_SHARING}.element_variant:ComputationSharingElement",
-    "the same as published: single elements, computed densely",
+    "as published: element by element, computed densely; the control",
 )
