@@ -89,12 +89,14 @@ class Ways:
     Attributes:
         calls: by name.
         macs: by the same names, per image.
+        cache_mib: what the base task holds for others.
     """
 
     def __init__(self, problem: Problem, x: Tensor, densities: Sequence[float], seed: int) -> None:
         self._problem, self._x = problem, x
         self.calls: dict[str, Call] = {}
         self.macs: dict[str, float] = {}
+        self.cache_mib = 0.0
         point = {"density": 1.0, "shared_blocks": 0}
         sharing = ComputationSharing(problem)
         sharing.build(point, 0, None)
@@ -103,6 +105,7 @@ class Ways:
         self._add("static_mtl", DenseRunnable([(static, problem.task_names)], "cpu"))
         for density in densities:
             runnable = sharing.configure({**point, "density": density})
+            self.cache_mib = max(self.cache_mib, runnable.cache_bytes() / 2**20)
             trace = runnable.forced(x, seed)
             self.calls[f"token {density:g}"] = lambda x, run=runnable, trace=trace: run(x, trace)
             macs = runnable.units() if trace is None else None
@@ -168,11 +171,7 @@ def launch(
             record["macs"] = ways.macs
             tokens = ("separate", "static_mtl", "token")
             held = {k: peak_allocated_mib(call, x) for k, call in ways.calls.items() if k.startswith(tokens)}
-            layer = ways._layers[0]
-            cache = (
-                3 * 4 * (layer.extra + layer.tokens) * layer.dim * 4
-            )  # tokens in and out, keys, values: 4 bytes
-            record |= {"memory": held, "cache_mib": cache / 3 / 2**20}
+            record |= {"memory": held, "cache_mib": ways.cache_mib}
     return [record]
 
 

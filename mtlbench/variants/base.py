@@ -173,6 +173,11 @@ class Runnable(ABC):
     def reset(self) -> None:  # noqa: B027  # most runnables have no state, and need not care
         """Forget the state of a stream."""
 
+    @property
+    def has_state(self) -> bool:
+        """Whether it remembers earlier calls, so that there is something to `reset`."""
+        return type(self).reset is not Runnable.reset
+
     def cache_bytes(self) -> int:
         """Activations of one image that are held for other tasks or for the next frame to take; 0 for none."""
         return 0

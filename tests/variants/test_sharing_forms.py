@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from mtlbench.cost.audit import unique_parts
+from mtlbench.cost.counter import count_call
 from mtlbench.cost.units import total_macs
 from mtlbench.errors import UsageError
 from mtlbench.testing import CHECKS, Case
 from mtlbench.training.artifact import Named, Source
+from mtlbench.variants.sharing.calibrate import levels_for
 from mtlbench.variants.sharing.options import base_of
 from mtlbench.variants.sharing.prefix_variant import PrefixSharing
 from mtlbench.variants.sharing.variant import ComputationSharing, ComputationSharingThreshold
@@ -214,3 +218,39 @@ def test_the_variant_of_an_artifact_can_be_built(variant):
     own.build(full, 0, None)
     predictions, _, _ = called(own, full, case.images)
     assert set(predictions) == {"depth"}
+
+
+@pytest.mark.parametrize("encoder", [None, SWIN], ids=["vit", "swin"])
+@pytest.mark.parametrize("tasks", [("semseg", "depth", "normals"), ("depth", "normals"), ("normals",)])
+@pytest.mark.parametrize(
+    ("variant", "point"),
+    [
+        (PrefixSharing, {"shared_blocks": 2}),
+        (ComputationSharing, {"density": 0.4, "shared_blocks": 2}),
+        (ComputationSharing, {"density": 1.0, "shared_blocks": 0}),
+    ],
+)
+def test_every_part_costs_what_its_units_say(variant, point, tasks, encoder):
+    case = case_of(variant, encoder)
+    runnable = case.build(point).configure(point, tasks=tasks)
+    image = case.images[:1]
+    with torch.inference_mode():
+        (_, trace), count = count_call(runnable, image, parts=unique_parts(runnable.parts()))
+    units, counted = runnable.units(), Counter()
+    for part, macs in count.by_part.items():
+        counted[part.partition("#")[0]] += macs  # several networks have parts of one name
+    for part in {unit.part for unit in units}:
+        (said,) = of_part(trace, units, part)
+        assert counted[part] == pytest.approx(said), part
+    assert counted["other"] == 0
+
+
+def of_part(trace, units, part):
+    """What a trace says of the units of one part."""
+    return trace.nominal_macs([unit for unit in units if unit.part == part])
+
+
+def test_thresholds_go_to_nothing_at_full_density():
+    network = case_of(ComputationSharingThreshold).build()._network
+    levels = [levels_for(network, "depth", density) for density in (0.95, 0.99, 1.0)]
+    assert all(a > b > c == 0 for a, b, c in zip(*levels, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,9 +16,12 @@ from mtlbench.training.artifact import Named, Problem, Source, in_training_order
 from mtlbench.training.loop import train
 from mtlbench.training.protocol import TrainingProtocol
 from mtlbench.variants.network import build_dense
-from mtlbench.variants.sharing.network import DENSITIES
+from mtlbench.variants.sharing.choose import Everything, Ranked
+from mtlbench.variants.sharing.network import DENSITIES, SharingNetwork, flat_layers
+from mtlbench.variants.sharing.options import SharingOptions
 from mtlbench.variants.sharing.prefix_variant import PrefixSharing
 from mtlbench.variants.sharing.variant import ComputationSharing, ComputationSharingThreshold
+from mtlbench.variants.sharing.walk import Walk
 
 NORMALISE = partial(normalise, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PROTOCOL = TrainingProtocol(epochs=2, batch=4, lr=3e-3, flip=0.0, jitter=0.0)
@@ -28,6 +32,10 @@ PROBLEM = Problem(
     Named("multiscale", {"width": 16}),
     (Named("saliency"), Named("depth")),
 )
+ENCODERS = {
+    "vit": PROBLEM.encoder,
+    "swin": Named("swin", {"arch": "nano", "dim": 8, "heads": [1, 1, 2, 2], "patch": 2, "window": 5}),
+}
 
 
 def split(count, seed):
@@ -45,9 +53,9 @@ def made_tasks(problem):
     return {spec.name: tasks.registry.get(spec.name)(**spec.options) for spec in problem.tasks}
 
 
-def trained(variant, point, **options):
+def trained(variant, point, problem=PROBLEM, **options):
     """States of all artifacts by stage, trained in order as a run does; the base task's network is random."""
-    asked = variant(PROBLEM, **options)
+    asked = variant(problem, **options)
     artifacts = asked.artifacts(point, SOURCE)
     states = {artifacts[0].key: dict(build_dense(artifacts[0].problem, 7, None).state_dict())}
     losses = {}
@@ -127,6 +135,26 @@ def test_the_last_stage_calibrates_thresholds_that_serve_the_other_form():
     full, _ = called(same, {**point, "density": 1.0})
     ranked, _ = called(asked, {**point, "density": 1.0})
     assert all(torch.equal(full[name], ranked[name]) for name in full)
+
+
+@pytest.mark.parametrize("rule", [Everything, partial(Ranked, density=0.95), partial(Ranked, density=0.3)])
+@pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+def test_a_branch_without_differences_is_not_apart_from_the_base_task(encoder, rule):
+    problem = replace(PROBLEM, encoder=encoder)
+    network = SharingNetwork(problem, "saliency", 0, SharingOptions()).eval()
+    made = rule(flat_layers(network.encoder)) if rule is not Everything else Everything()
+    walk = Walk(network, ("depth",), made, carried=False, training=True, watching=True)
+    _, told = walk(IMAGES)
+    assert len(told.differing["depth"]) == len(flat_layers(network.encoder))
+    assert all(float(differing.detach()) < 1e-5 for differing in told.differing["depth"])
+
+
+def test_swin_is_trained_too():
+    problem = replace(PROBLEM, encoder=ENCODERS["swin"])
+    point = {"density": 0.5, "shared_blocks": 1}
+    _, states, losses = trained(ComputationSharing, point, problem=problem, sparsity=0.1)
+    assert set(losses) == {"delta", "gate"}
+    assert not states[1]["levels"].isnan().any()
 
 
 def test_the_penalty_draws_activations_together():

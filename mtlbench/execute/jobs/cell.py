@@ -15,7 +15,7 @@ from torch import Tensor
 from mtlbench import data, encoders, tasks, variants
 from mtlbench.data.base import Dataset, Sample
 from mtlbench.data.batches import normalise
-from mtlbench.errors import DataError
+from mtlbench.errors import DataError, UsageError
 from mtlbench.tasks.base import Task
 from mtlbench.training.artifact import Named, Problem, named_from, problem_from
 from mtlbench.training.cache import load_weights
@@ -107,8 +107,18 @@ class OpenCell:
         return variant, self.configure(variant, self.asked)
 
     def configure(self, variant: Variant, tasks: tuple[str, ...]) -> Runnable:
-        """The built variant at this cell's point on its device, for some of its tasks."""
-        return variant.configure(self.point, tasks=tasks, device=self.device)
+        """The built variant at this cell's point on its device, for some of its tasks.
+
+        Raises:
+            UsageError: it remembers the frames of a stream, and batches would hold frames of two.
+        """
+        runnable = variant.configure(self.point, tasks=tasks, device=self.device)
+        if runnable.has_state and any(start % self.batch for start in self._clip_starts):
+            raise UsageError(
+                f"batches of {self.batch} frames hold frames of two streams",
+                fix="Set hardware.batch to 1, or to a number that divides the length of the clips",
+            )
+        return runnable
 
     def normaliser(self) -> Callable[[NDArray[np.uint8]], Tensor]:
         """uint8 images [B, H, W, 3] to network input on this cell's device."""
@@ -137,6 +147,10 @@ class OpenCell:
         """Whether batch `index` begins a clip; a batch that holds frames of several clips always does."""
         samples = range(index * self.batch, (index + 1) * self.batch)
         return any(sample in self._clip_starts for sample in samples)
+
+    def calls_of_first_clip(self) -> int:
+        """How many batches the first test clip is."""
+        return -(-len(self.dataset.clips("test")[0]) // self.batch)
 
     @cached_property
     def _clip_starts(self) -> frozenset[int]:

@@ -62,7 +62,7 @@ def evaluate_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
             ledger.add(batch.samples, outputs, trace, count)
             decided |= not trained and decisions is None and trace.decisions is not None
         checked = _crosscheck(variant, runnable, x) if job["measure"]["crosscheck"] else {}
-        checked |= _subsets(cell, variant, normalise)
+        checked |= _subsets(cell, variant, runnable, normalise)
     folder = Path(job["samples"])
     folder.mkdir(parents=True, exist_ok=True)
     ledger.write(folder / f"{job['launch_id']}.images.parquet")
@@ -187,12 +187,18 @@ class _Ledger:
 
 
 def _subsets(
-    cell: OpenCell, variant: Variant, normalise: Callable[[NDArray[np.uint8]], Tensor]
+    cell: OpenCell,
+    variant: Variant,
+    runnable: Runnable,
+    normalise: Callable[[NDArray[np.uint8]], Tensor],
 ) -> dict[str, Any]:
     """The cost of task subsets: one call tells it where every input takes one path, a few where it does not."""
     if len(cell.asked) == 1 or cell.asked != cell.problem.task_names:
         return {}
-    calls = 1 if variant.decision in {"static", "task"} else min(cell.inputs, _SUBSET_CALLS)
+    if runnable.has_state:
+        calls = cell.calls_of_first_clip()  # frames behind a key frame cost less than it
+    else:
+        calls = 1 if variant.decision in {"static", "task"} else min(cell.inputs, _SUBSET_CALLS)
     return count_subsets(cell, variant, [normalise(batch.images) for batch in cell.batches(calls)])
 
 

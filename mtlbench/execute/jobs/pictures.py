@@ -94,7 +94,7 @@ def _run(cell: OpenCell, runnable: Runnable, indices: Collection[int], count: in
     for call in _calls(cell, runnable, {i // cell.batch for i in indices}):
         members = range(call * cell.batch, min((call + 1) * cell.batch, count))
         batch = TestBatch(tuple(cell.dataset.sample("test", i) for i in members))
-        if cell.starts_clip(call) or not _has_state(runnable):
+        if cell.starts_clip(call) or not runnable.has_state:
             runnable.reset()
         predictions, trace = runnable(normalise(batch.images))
         macs = trace.nominal_macs(units)
@@ -107,18 +107,13 @@ def _run(cell: OpenCell, runnable: Runnable, indices: Collection[int], count: in
 
 def _calls(cell: OpenCell, runnable: Runnable, wanted: Collection[int]) -> list[int]:
     """The calls that lead to the wanted ones: where a network remembers, its clips from their beginning."""
-    if not _has_state(runnable):
+    if not runnable.has_state:
         return sorted(wanted)
     played: set[int] = set()
     for call in wanted:
         first = next(start for start in range(call, -1, -1) if start == 0 or cell.starts_clip(start))
         played.update(range(first, call + 1))
     return sorted(played)
-
-
-def _has_state(runnable: Runnable) -> bool:
-    """Whether there is anything to forget at the beginning of a clip."""
-    return type(runnable).reset is not Runnable.reset
 
 
 def _of(at: int, tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:

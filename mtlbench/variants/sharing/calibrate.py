@@ -49,8 +49,13 @@ def levels_for(network: SharingNetwork, name: str, density: float) -> list[float
     """
     table = network.branch(name).levels.double().cpu().numpy()
     if np.isnan(table).any():
-        raise UsageError(f"the branch of {name} was never calibrated", fix="Train it again with --fresh")
-    return [float(np.interp(density, DENSITIES, column)) for column in table.T]
+        raise UsageError(
+            f"the branch of {name} has no thresholds: it was trained without validation images",
+            fix="Give the dataset a validation split and train again with --fresh, or use computation_sharing",
+        )
+    # at full density everything differs by more than nothing
+    densities = (*DENSITIES, 1.0)
+    return [float(np.interp(density, densities, (*column, 0.0))) for column in table.T]
 
 
 class _Watched(Ranked):

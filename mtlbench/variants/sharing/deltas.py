@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mtlbench.cost.formulas import linear_macs
 from mtlbench.encoders.blocks import Layer
 
-__all__ = ["LayerDelta", "LowRank"]
+__all__ = ["LayerDelta", "LowRank", "layer_deltas"]
 
 
 class LowRank(nn.Module):

@@ -16,7 +16,16 @@ from mtlbench.variants.network import DenseNetwork, build_dense, load_trained
 from mtlbench.variants.sharing.deltas import LayerDelta, layer_deltas
 from mtlbench.variants.sharing.options import SharingOptions
 
-__all__ = ["DENSITIES", "Branch", "SharingNetwork", "block_encoder", "new_head"]
+__all__ = [
+    "DENSITIES",
+    "Branch",
+    "SharingNetwork",
+    "block_encoder",
+    "build_sharing",
+    "check_shared_blocks",
+    "flat_layers",
+    "new_head",
+]
 
 DENSITIES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 """Densities for which thresholds are calibrated; between them they are interpolated."""
@@ -101,7 +110,7 @@ class SharingNetwork(nn.Module):
         if name == self.base_task:
             return self.base
         with torch.random.fork_rng(devices=[]):
-            found = DenseNetwork(self.problem.only(name))
+            found = DenseNetwork(self.problem.only(name)).to(next(self.encoder.parameters()))
         found.encoder.load_state_dict(self.encoder.state_dict())
         found.heads[name].load_state_dict(self.head(name).state_dict())
         own = flat_layers(block_encoder(found.encoder, "computation_sharing"))[self.shared_blocks :]

@@ -56,10 +56,13 @@ class PrefixRunnable(Runnable):
         return [*encoders, *(network.head(name) for name in self.tasks)]
 
     def parts(self) -> list[tuple[str, nn.Module]]:
-        """Stages of the asked tasks' encoders, shared ones once, and their heads."""
-        found: dict[int, tuple[str, nn.Module]] = {}
-        for name in self.tasks:
-            for part, module in self._network.encoder(name).stages():
-                found.setdefault(id(module), (part, module))
-        heads = [(f"head.{name}", self._network.head(name)) for name in self.tasks]
-        return [*found.values(), *heads]
+        """The first asked task's encoder, of the others what is their own, and all heads."""
+        network = self._network
+        first, *others = self.tasks
+        parts = network.encoder(first).stages()
+        for name in others:
+            encoder = network.encoder(name)
+            part_of = {id(module): part for part, module in encoder.stages()}
+            own = [encoder.get_submodule(module) for module in encoder.modules_from(network.first)]
+            parts += [(part_of.get(id(module), "encoder"), module) for module in own]
+        return [*parts, *((f"head.{name}", network.head(name)) for name in self.tasks)]

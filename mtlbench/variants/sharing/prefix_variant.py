@@ -43,16 +43,16 @@ class PrefixSharing(Variant):
         """An encoder without blocks, or fewer of them than are to be shared.
 
         Raises:
-            UsageError: the base task is not among the tasks.
+            UsageError: the base task is not among the tasks, or shared_blocks is no whole number.
         """
         import torch
 
         from mtlbench.variants.sharing.prefix_network import PrefixNetwork
 
-        base = self._base
+        base, shared = self._base, shared_blocks(point)
         try:
             with torch.device("meta"):
-                PrefixNetwork(self.problem, base, shared_blocks(point), None)
+                PrefixNetwork(self.problem, base, shared, None)
         except UsageError as error:
             return error.what
         return None

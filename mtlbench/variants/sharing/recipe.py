@@ -11,6 +11,7 @@ from mtlbench import tasks
 from mtlbench.training.artifact import Problem
 from mtlbench.training.protocol import TrainingProtocol
 from mtlbench.training.recipe import Recipe
+from mtlbench.variants.network import load_trained
 from mtlbench.variants.sharing.calibrate import calibrate
 from mtlbench.variants.sharing.choose import Everything, Ranked, Rule
 from mtlbench.variants.sharing.network import Branch, SharingNetwork, flat_layers
@@ -45,11 +46,9 @@ class DeltaRecipe(Recipe):
         torch.manual_seed(seed)
         sharing = SharingNetwork(self._problem, options.base, self._shared_blocks, options)
         base = parents["base"]
-        sharing.base.load_state_dict(
-            {key: value for key, value in base.items() if key.startswith("encoder.")}
-        )
+        load_trained(sharing.base, {key: value for key, value in base.items() if key.startswith("encoder.")})
         if "delta" in parents:
-            self._branch_of(sharing).load_state_dict(parents["delta"])
+            load_trained(self._branch_of(sharing), parents["delta"])
         sharing.base.requires_grad_(False).eval()
         self._sharing = sharing
         return self._branch_of(sharing)
@@ -69,9 +68,16 @@ class DeltaRecipe(Recipe):
         """The task's prediction."""
         return {self._name: self._run(images, Everything())[0]}
 
-    def _run(self, images: Tensor, rule: Rule) -> tuple[Tensor, Told]:
+    def _run(self, images: Tensor, rule: Rule, *, watching: bool = False) -> tuple[Tensor, Told]:
         sharing = self._network()
-        walk = Walk(sharing, (self._name,), rule, carried=self._options.below == "carried", training=True)
+        walk = Walk(
+            sharing,
+            (self._name,),
+            rule,
+            carried=self._options.below == "carried",
+            training=True,
+            watching=watching,
+        )
         maps, told = walk(images)
         predicted: Tensor = sharing.head(self._name)(maps[self._name])
         return predicted, told
@@ -95,11 +101,11 @@ class GateRecipe(DeltaRecipe):
         self, network: nn.Module, images: Tensor, labels: Mapping[str, Tensor], progress: float
     ) -> dict[str, Tensor]:
         """The task's, and the penalty where it has a weight."""
-        predicted, told = self._run(images, self._drawn())
+        penalised = self._options.sparsity > 0
+        predicted, told = self._run(images, self._drawn(), watching=penalised)
         losses = {self._name: self._task.loss(predicted, labels[self._name])}
-        differing = told.differing[self._name]
-        if self._options.sparsity > 0 and differing:
-            losses["sparsity"] = self._options.sparsity * torch.stack(differing).mean()
+        if penalised and told.differing[self._name]:
+            losses["sparsity"] = self._options.sparsity * torch.stack(told.differing[self._name]).mean()
         return losses
 
     def predict(self, network: nn.Module, images: Tensor) -> dict[str, Tensor]:

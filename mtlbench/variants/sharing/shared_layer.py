@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mtlbench.encoders.blocks import Layer
 from mtlbench.variants.sharing.deltas import LayerDelta, LowRank
 
-__all__ = ["Part", "Run", "SharedLayer"]
+__all__ = ["Part", "Run", "SharedLayer", "given"]
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -57,16 +56,16 @@ class TokenSharing(Variant):
         """An encoder without blocks, or fewer of them than are to be shared.
 
         Raises:
-            UsageError: the base task is not among the tasks.
+            UsageError: the base task is not among the tasks, or shared_blocks is no whole number.
         """
         import torch
 
         from mtlbench.variants.sharing.network import SharingNetwork
 
-        base = self._base
+        base, shared = self._base, shared_blocks(point)
         try:
             with torch.device("meta"):
-                SharingNetwork(self.problem, base, shared_blocks(point), self.options)
+                SharingNetwork(self.problem, base, shared, self.options)
         except UsageError as error:
             return error.what
         return None
@@ -126,9 +125,12 @@ class TokenSharing(Variant):
             masked=mode == "masked",
         )
 
-    @abstractmethod
     def _rule(self, network: SharingNetwork, names: Sequence[str], density: float) -> Rule:
-        """What chooses at a density below 1."""
+        """What chooses at a density below 1: here as many tokens in every image."""
+        from mtlbench.variants.sharing.choose import Ranked
+        from mtlbench.variants.sharing.network import flat_layers
+
+        return Ranked(flat_layers(network.encoder)[network.shared_blocks :], density)
 
     def dense(self, device: str = "cpu") -> Runnable:
         """One dense network per task, the differences added to the weights."""
@@ -144,12 +146,6 @@ class ComputationSharing(TokenSharing):
     name = "computation_sharing"
     axes = (Axis("density", (1.0, 0.5, 0.3, 0.1), "configure", "exact", low=0.0, high=1.0), SHARED_BLOCKS)
     provenance = Provenance(PAPER, "adapted", _OURS)
-
-    def _rule(self, network: SharingNetwork, names: Sequence[str], density: float) -> Rule:
-        from mtlbench.variants.sharing.choose import Ranked
-        from mtlbench.variants.sharing.network import flat_layers
-
-        return Ranked(flat_layers(network.encoder)[network.shared_blocks :], density)
 
 
 class ComputationSharingThreshold(TokenSharing):

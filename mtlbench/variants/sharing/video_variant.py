@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,10 +12,6 @@ from mtlbench.training.artifact import Artifact, Source
 from mtlbench.variants.base import Axis, Mode, Point, Provenance, Runnable, Waiver
 from mtlbench.variants.sharing.options import SharingOptions
 from mtlbench.variants.sharing.variant import PAPER, SHARED_BLOCKS, ComputationSharing, TokenSharing
-
-if TYPE_CHECKING:
-    from mtlbench.variants.sharing.choose import Rule
-    from mtlbench.variants.sharing.network import SharingNetwork
 
 __all__ = ["ComputationSharingVideo", "VideoOptions"]
 
@@ -119,12 +115,6 @@ class ComputationSharingVideo(TokenSharing):
             carried=self.options.below == "carried",
             masked=mode == "masked",
         )
-
-    def _rule(self, network: SharingNetwork, names: Sequence[str], density: float) -> Rule:
-        from mtlbench.variants.sharing.choose import Ranked
-        from mtlbench.variants.sharing.network import flat_layers
-
-        return Ranked(flat_layers(network.encoder)[network.shared_blocks :], density)
 
 
 def _interval(point: Point) -> int:

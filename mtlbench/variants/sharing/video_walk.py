@@ -107,7 +107,9 @@ class VideoWalk(Walk):
             planned: what to decide whatever is seen, which is looked at all the same.
         """
         frame = self.keys.begin(x, stream, planned)
-        call = _Call(stream, frame, planned, None, self.base_blocks(frame), self.needed(stream.split))
+        # what is replayed may go on in another way than what is seen here would
+        needed = self.needed(stream.split if planned is None else None)
+        call = _Call(stream, frame, planned, None, self.base_blocks(frame), needed)
         if stream.split is None and not frame.key:
             call.farther = {name: [] for name in self.names}
         maps: dict[str, list[Tensor]] = {name: [] for name in (self.base_task, *self.names)}

@@ -26,7 +26,7 @@ class Told:
         batch: samples.
         kept: by sub-task, for each layer of its branch, the places that were computed, [B, K]; None for all.
         differing: by sub-task, mean over tokens of how far they were from the base task's in each layer, as a share of
-            the norm of its tokens; only where gradients are asked for.
+            the norm of its tokens; only where that is watched.
     """
 
     batch: int
@@ -70,6 +70,7 @@ class Walk:
         carried: what the others get; see the option `below`.
         masked: compute everything and throw away.
         training: gradients reach the branches alone, so the base task runs by itself.
+        watching: tell how far sub-tasks are from the base task, which then runs in any case.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class Walk:
         carried: bool,
         masked: bool = False,
         training: bool = False,
+        watching: bool = False,
     ) -> None:
         self._encoder, self._first = network.encoder, network.shared_blocks
         layers = flat_layers(self._encoder)
         self.layers = nn.ModuleList(SharedLayer(layer) for layer in layers)
         self.names = tuple(name for name in names if name != network.base_task)
         self._rule, self._carried, self._masked, self._training = rule, carried, masked, training
+        self._watching = watching
         own = range(len(layers) - self._first)
         self._deltas = {name: [network.branch(name).delta(i) for i in own] for name in self.names}
         self.differences: Mapping[str, nn.ModuleList] = {
@@ -94,7 +97,7 @@ class Walk:
             for name, deltas in self._deltas.items()
         }
         gives = any(rule.asks(i) or rule.unasked(i, 1) is not None for i in own)
-        self.base_goes_on = network.base_task in names or bool(self.names and gives)
+        self.base_goes_on = network.base_task in names or bool(self.names and (gives or watching))
         """Whether the base task's encoder is run behind the shared blocks."""
         self._base_task = network.base_task
 
@@ -145,7 +148,7 @@ class Walk:
     def _kept(
         self, i: int, name: str, base: Tensor, own: Tensor, told: Told, replay: Told | None
     ) -> Tensor | None:
-        if self._training:
+        if self._watching:
             told.differing[name].append(_differing(own, base))
         planned = None if replay is None else replay.kept[name][i]
         if not self._rule.asks(i):
