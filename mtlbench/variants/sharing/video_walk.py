@@ -260,14 +260,7 @@ class VideoWalk(Walk):
         if self.base_closes(end, call.base_blocks):
             found, base = self._encoder.close(stage, base)
             maps[self.base_task].append(found)
-        after = {}
-        for name in self.names:
-            if own:
-                found, after[name] = self._encoder.close(stage, own[name])
-                maps[name].append(found)
-            else:
-                maps[name].append(maps[self.base_task][-1])
-        return base, after
+        return base, self._close_own(stage, own, maps)
 
     def _measured(self, call: _Call) -> None:
         """The split of this shot, if this frame was to measure it."""

@@ -186,6 +186,12 @@ class Walk:
         if self.base_goes_on or not own:
             found, base = self._encoder.close(stage, base)
             maps[self._base_task].append(found)
+        return base, self._close_own(stage, own, maps)
+
+    def _close_own(
+        self, stage: int, own: dict[str, Tensor], maps: dict[str, list[Tensor]]
+    ) -> dict[str, Tensor]:
+        """The step behind a stage for every sub-task; before they branch off, their maps are the base task's."""
         after = {}
         for name in self.names:
             if own:
@@ -193,7 +199,7 @@ class Walk:
                 maps[name].append(found)
             else:
                 maps[name].append(maps[self._base_task][-1])
-        return base, after
+        return after
 
     def _layer(self, index: int) -> SharedLayer:
         layer = self.layers[index]
