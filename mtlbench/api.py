@@ -146,6 +146,7 @@ def _execute(
     from mtlbench.execute.observer import Observer
     from mtlbench.execute.run import Executor
     from mtlbench.execute.starts import require_starts
+    from mtlbench.execute.turns import Turns
     from mtlbench.training.cache import ArtifactCache
 
     cache = ArtifactCache()
@@ -170,7 +171,8 @@ def _execute(
         folder.write_run(description)
 
     try:
-        Executor(prepared, ledger, cache, observer or Observer()).execute(on_trained)
+        turns = Turns.from_environment()
+        Executor(prepared, ledger, cache, observer or Observer(), turns).execute(on_trained)
     except KeyboardInterrupt:
         write_tables(folder)
         raise

@@ -45,6 +45,19 @@ OnlyOption = Annotated[
 ]
 
 
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write everything here.")]
+MarkdownOption = Annotated[
+    Path | None, typer.Option("--markdown", help="Also write a pull-request comment here.")
+]
+JunitOption = Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML here.")]
+GithubOption = Annotated[
+    bool, typer.Option("--github", help="Also annotate a GitHub job and write its step summary.")
+]
+AllowOption = Annotated[
+    bool, typer.Option("--allow-inconclusive", help="Exit with 0, not 3, where nothing worse was found.")
+]
+
+
 class Listed(StrEnum):
     """What `ls` can list."""
 
@@ -104,6 +117,60 @@ def report(
     from mtlbench.cli.report import report_command
 
     report_command(runs, out, formats)
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="Run folder to compare against.")],
+    head: Annotated[Path, typer.Argument(metavar="HEAD", help="Run folder to judge.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="gate.a=b", help="Override one value of the gate section; repeatable."),
+    ] = None,
+    tiers: Annotated[
+        str | None, typer.Option("--tiers", help="Compare only these: exact,quality,time,front.")
+    ] = None,
+    json_file: JsonOption = None,
+    markdown: MarkdownOption = None,
+    junit: JunitOption = None,
+    github: GithubOption = False,
+    allow_inconclusive: AllowOption = False,
+) -> None:
+    """Compare two runs: 0 pass, 1 regression, 3 inconclusive, 4 missing or not comparable."""
+    from mtlbench.cli.compare import Outputs, compare_command
+
+    outputs = Outputs(json_file, markdown, junit, github, allow_inconclusive)
+    raise typer.Exit(compare_command(base, head, overrides or [], tiers, outputs))
+
+
+@app.command()
+def gate(
+    suite: SuiteArgument,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", metavar="COMMAND", help="What starts base's mtlbench; default this one, an A/A check."
+        ),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="COMMAND", help="What starts head's; default this one.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for both runs; default results/<suite>-gate.")
+    ] = None,
+    overrides: SetOption = None,
+    only: OnlyOption = None,
+    json_file: JsonOption = None,
+    markdown: MarkdownOption = None,
+    junit: JunitOption = None,
+    github: GithubOption = False,
+    allow_inconclusive: AllowOption = False,
+) -> None:
+    """Run two versions of the code side by side, launch by launch, and compare them."""
+    from mtlbench.cli.compare import Outputs, gate_command
+
+    outputs = Outputs(json_file, markdown, junit, github, allow_inconclusive)
+    raise typer.Exit(gate_command(suite, base, head, out, overrides or [], only, outputs))
 
 
 @app.command()

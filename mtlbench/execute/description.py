@@ -46,6 +46,7 @@ def describe_run(folder: RunFolder, plan: Plan) -> dict[str, Any]:
         "description": suite.description,
         "mtlbench_version": version("mtlbench"),
         "measure": suite.measure.model_dump(mode="json"),
+        "gate": suite.gate.model_dump(mode="json"),
         "primary": _primary(plan),
         "cells": {cell.id: _entry(cell, companions[_setting(cell)]) for cell in plan.cells},
         "current": (earlier or {}).get("current", {}),

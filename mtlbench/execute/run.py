@@ -18,6 +18,7 @@ from mtlbench.execute.observer import JobKind, Observer
 from mtlbench.execute.prepare import Prepared
 from mtlbench.execute.process import WorkerFailedError, WorkerPool
 from mtlbench.execute.schedule import RepeatBudget, block_order
+from mtlbench.execute.turns import Turns
 from mtlbench.locks import file_lock
 from mtlbench.measure.process import thread_environment, usable_cores
 from mtlbench.results.evidence import is_disturbed
@@ -47,15 +48,22 @@ class Executor:
         ledger: what is done already, and where launches are recorded.
         cache: where artifacts are.
         observer: told of every job.
+        turns: asked before each timed launch; a run that is alone need not ask.
     """
 
     def __init__(
-        self, prepared: Prepared, ledger: LaunchLedger, cache: ArtifactCache, observer: Observer
+        self,
+        prepared: Prepared,
+        ledger: LaunchLedger,
+        cache: ArtifactCache,
+        observer: Observer,
+        turns: Turns | None = None,
     ) -> None:
         self._prepared = prepared
         self._ledger = ledger
         self._cache = cache
         self._observer = observer
+        self._turns = turns or Turns()
         self._pool = WorkerPool()
         self._stored: dict[str, StoredArtifact] = {}
         self._failed: dict[str, Failure] = {}
@@ -203,6 +211,8 @@ class Executor:
         repeats = RepeatBudget(settings.requeue)
 
         def again(cell: Cell, block: int, position: int, lock: int) -> bool:
+            if not self._turns.may_launch(cell.id, cell.group, block):
+                return False
             launch = self._launch(cell, "time", block, position, lock)
             return repeats.wants_another((cell.id, block), disturbed=is_disturbed(launch))
 

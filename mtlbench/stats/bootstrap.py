@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from mtlbench.stats.quantiles import Interval
 
-__all__ = ["MetricsFn", "bootstrap_metrics", "image_weights", "percentile_interval", "resample_counts"]
+__all__ = [
+    "MetricsFn",
+    "bootstrap_metrics",
+    "expanded",
+    "image_weights",
+    "percentile_interval",
+    "resample_counts",
+    "with_plain",
+]
 
 MetricsFn = Callable[[NDArray[np.float64]], Mapping[str, NDArray[np.float64]]]
 """From pooled statistics [..., S] to metrics [...], as `Task.metrics` does."""
@@ -32,6 +40,27 @@ def resample_counts(n: int, n_resamples: int, rng: np.random.Generator) -> NDArr
         return np.zeros((n_resamples, 0))
     drawn = rng.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
+
+
+def with_plain(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts [1 + n_resamples, n]; row 0 is the sample itself, so that the estimate takes the same path."""
+    return np.vstack([np.ones((1, counts.shape[1])), counts])
+
+
+def expanded(counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Counts of seeds, with their deviation from 1 widened to what so few of them warrant.
+
+    By sqrt(n / (n - 1)) and the ratio of the t to the normal quantile (Hesterberg, The American Statistician 2015,
+    expanded percentile interval).
+    """
+    seeds = counts.shape[1]
+    if seeds == 1:
+        return counts
+    from scipy.stats import norm, t
+
+    tail = (1 + level) / 2
+    factor = float(np.sqrt(seeds / (seeds - 1)) * t.ppf(tail, seeds - 1) / norm.ppf(tail))
+    return 1 + factor * (counts - 1)
 
 
 def bootstrap_metrics(

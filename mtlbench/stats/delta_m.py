@@ -10,10 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mtlbench.errors import UsageError
-from mtlbench.stats.bootstrap import MetricsFn, image_weights, percentile_interval, resample_counts
+from mtlbench.stats.bootstrap import (
+    MetricsFn,
+    expanded,
+    image_weights,
+    percentile_interval,
+    resample_counts,
+    with_plain,
+)
 from mtlbench.stats.quantiles import Interval
 
-__all__ = ["Contribution", "DeltaM", "delta_m", "paired_delta_m"]
+__all__ = ["Contribution", "DeltaM", "Direction", "TaskScore", "delta_m", "gain", "paired_delta_m"]
 
 Direction = Literal["higher", "lower"]
 SeedStats: TypeAlias = Mapping[str, NDArray[np.float64]]
@@ -73,7 +80,7 @@ def delta_m(
             f"and directions for {sorted(directions)}",
             fix="Give each task a value, a baseline and a direction",
         )
-    gains = [_gain(values[task], baselines[task], direction) for task, direction in directions.items()]
+    gains = [gain(values[task], baselines[task], direction) for task, direction in directions.items()]
     total: NDArray[np.float64] = np.mean(np.stack(np.broadcast_arrays(*gains)), axis=0)
     return total
 
@@ -118,9 +125,9 @@ def paired_delta_m(
     if reason is not None:
         return DeltaM(None, None, len(pairs), 0, reason)
     n_images = counts.pop()
-    weights = _with_plain(image_weights(n_images, n_resamples, seed))
+    weights = with_plain(image_weights(n_images, n_resamples, seed))
     rng = np.random.default_rng((seed, 1))  # independent of the draw of images
-    shares = _with_plain(_expanded(resample_counts(len(pairs), n_resamples, rng), level)) / len(pairs)
+    shares = with_plain(expanded(resample_counts(len(pairs), n_resamples, rng), level)) / len(pairs)
 
     gains, reasons = {}, []
     for task, (metrics_fn, primary, direction) in tasks.items():
@@ -129,39 +136,21 @@ def paired_delta_m(
         reason = _undefined(task, primary, ours, theirs, level)
         if reason is not None:
             reasons.append(reason)
-        gain = _gain(ours, theirs, direction)
-        drawn = (shares.T * gain).sum(axis=0)
+        drawn = (shares.T * gain(ours, theirs, direction)).sum(axis=0)
         gains[task] = np.full_like(drawn, np.nan) if reason else drawn
     per_task = {task: _contribution(drawn, n_images, level) for task, drawn in gains.items()}
     value, interval = _contribution(np.mean(list(gains.values()), axis=0), n_images, level)
     return DeltaM(value, interval, len(pairs), n_images, " ".join(reasons) or None, per_task)
 
 
-def _gain(value: ArrayLike, baseline: ArrayLike, direction: Direction) -> NDArray[np.float64]:
+def gain(value: ArrayLike, baseline: ArrayLike, direction: Direction) -> NDArray[np.float64]:
     """Signed relative gain in percent, NaN where the baseline is zero."""
     sign = -1.0 if direction == "lower" else 1.0
     ours, theirs = np.asarray(value, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
-    gain = np.full(np.broadcast_shapes(ours.shape, theirs.shape), np.nan)
+    found = np.full(np.broadcast_shapes(ours.shape, theirs.shape), np.nan)
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, as it should be
-        np.divide(100 * sign * (ours - theirs), theirs, out=gain, where=theirs != 0)
-    return gain
-
-
-def _expanded(counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Counts of seeds, with their deviation from 1 widened to what so few of them warrant."""
-    seeds = counts.shape[1]
-    if seeds == 1:
-        return counts
-    from scipy.stats import norm, t
-
-    tail = (1 + level) / 2
-    factor = float(np.sqrt(seeds / (seeds - 1)) * t.ppf(tail, seeds - 1) / norm.ppf(tail))
-    return 1 + factor * (counts - 1)
-
-
-def _with_plain(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts [1 + n_resamples, n]; row 0 is the sample itself, so that the estimate takes the same path."""
-    return np.vstack([np.ones((1, counts.shape[1])), counts])
+        np.divide(100 * sign * (ours - theirs), theirs, out=found, where=theirs != 0)
+    return found
 
 
 def _contribution(drawn: NDArray[np.float64], n_images: int, level: float) -> Contribution:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from mtlbench import data, encoders, heads
 from mtlbench.registry import Registry
+from mtlbench.suite.gate import Gate
 from mtlbench.suite.schema import ComponentRef, Hardware, Measure, Suite, VariantRef
 from mtlbench.training.protocol import TrainingProtocol
 
@@ -27,6 +28,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("`hardware`", Hardware, "One mapping, or a list of them."),
     ("`training`", TrainingProtocol, "A mapping, or `random`. AdamW with linear warm-up and cosine decay."),
     ("`measure`", Measure, "How much is measured."),
+    ("`gate`", Gate, "What `mtlbench compare` and `mtlbench gate` let pass."),
 )
 
 _REGISTRIES: tuple[tuple[str, Registry[Any]], ...] = (

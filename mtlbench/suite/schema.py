@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from mtlbench.suite.gate import Gate
 from mtlbench.training.protocol import TrainingProtocol
 
 __all__ = ["ComponentRef", "Hardware", "Measure", "Suite", "TaskSet", "VariantRef"]
@@ -210,6 +211,7 @@ class Suite(BaseModel):
         description="training protocol; `random` = untrained weights, cost and time only",
     )
     measure: Measure = Field(default=Measure(), description="what is measured and for how long")
+    gate: Gate = Field(default=Gate(), description="what a comparison with another run lets pass")
 
     @field_validator("seeds", "tasks", "ask")
     @classmethod

@@ -19,6 +19,7 @@ from mtlbench.measure.energy import measure_energy, select_meter
 from mtlbench.measure.environment import capture
 from mtlbench.measure.health import MACHINE_CODES, Health, compare
 from mtlbench.measure.latency import LatencySamples, time_calls
+from mtlbench.measure.memory import peak_rss_mib
 from mtlbench.measure.process import prepare
 from mtlbench.measure.warmup import warm_up
 from mtlbench.variants.base import Runnable
@@ -74,6 +75,7 @@ def time_job(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         "first_call_ms": warm.first_call_ms,
         "warmup_calls": warm.n_calls,
         "calling_s": calling_s,
+        "memory_launch_mib": peak_rss_mib(),
         **arrivals,
         **energy,
         **{f"health.{name}": value for name, value in health.as_dict().items()},

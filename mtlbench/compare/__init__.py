@@ -1,0 +1,1 @@
+"""Comparing two runs: findings with a verdict each, and what they come to."""

@@ -1,0 +1,194 @@
+"""Which cells of two runs belong together, and what is to be said about those that have no counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mtlbench.compare.sides import RunSide
+from mtlbench.compare.verdict import Finding, Tier, Verdict
+from mtlbench.hashing import canonical_json
+from mtlbench.results.evidence import Evidence, code_version
+
+__all__ = ["Match", "match", "rules_differ"]
+
+CELL = "cell"
+_MOST_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class Match:
+    """One cell that both runs measured.
+
+    Attributes:
+        base: what base says about it.
+        head: what head says about it.
+        machines: ids of the machines of both.
+    """
+
+    base: Evidence
+    head: Evidence
+    machines: tuple[str, str]
+
+    @property
+    def cell_id(self) -> str:
+        """The same in both."""
+        cell_id: str = self.head.entry["cell_id"]
+        return cell_id
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        label: str = self.head.entry["label"]
+        return label
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it runs the same for every input."""
+        return bool(self.head.entry["decision"] == "static")
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether both were evaluated with the same weights."""
+        ours, theirs = self.head.evaluation, self.base.evaluation
+        return ours is not None and theirs is not None and ours["weights_hash"] == theirs["weights_hash"]
+
+    @property
+    def same_data(self) -> bool:
+        """Whether both saw the same data."""
+        ours, theirs = self.head.evaluation, self.base.evaluation
+        return ours is not None and theirs is not None and ours["data_hash"] == theirs["data_hash"]
+
+
+def match(base: RunSide, head: RunSide) -> tuple[list[Match], list[Finding], list[str]]:
+    """Cells of both runs; findings about those that only one has or that failed; notes about cells that are new.
+
+    Cells of equal specification belong together, whatever they are called. Of the others those with one label differ
+    in what they are, and what differs is said.
+    """
+    matches: list[Match] = []
+    findings: list[Finding] = []
+    new = {cell_id: entry for cell_id, entry in head.run["cells"].items() if cell_id not in base.run["cells"]}
+    for cell_id, entry in base.run["cells"].items():
+        if cell_id in head.run["cells"]:
+            for pair in _machines(base.by_cell[cell_id], head.by_cell[cell_id]):
+                problem = _unusable(pair)
+                if problem is None:
+                    matches.append(pair)
+                elif not problem.is_expected:
+                    findings.append(_finding(entry, problem.verdict, problem.sentence))
+        elif not entry["unsupported"]:
+            findings.append(_without_counterpart(entry, new))
+    told = {finding.cell for finding in findings}
+    return matches, findings, _news(new, told)
+
+
+def rules_differ(pair: Match, *components: str) -> str | None:
+    """Why numbers of the two were not measured by the same rules, one sentence; None where they were.
+
+    Args:
+        pair: a cell of both runs.
+        components: whose versions must be equal, such as `measure` or `task:depth`.
+    """
+    ours, theirs = (
+        code_version(side.evaluation) if side.evaluation else {} for side in (pair.head, pair.base)
+    )
+    for name in components:
+        if ours.get(name) != theirs.get(name):
+            return (
+                f"Version {theirs.get(name)} of `{name}` measured base and version {ours.get(name)} head, which may "
+                "give other numbers: measure base again with the newer one."
+            )
+    return None
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Why a cell of both runs cannot be compared; expected where nobody asked for it to run."""
+
+    verdict: Verdict
+    sentence: str
+    is_expected: bool = False
+
+
+def _machines(base: Mapping[str, Evidence], head: Mapping[str, Evidence]) -> Iterator[Match]:
+    """On each machine that both ran on; where there is none, base's first beside head's first."""
+    common = [machine for machine in base if machine in head]
+    for machine in common:
+        yield Match(base[machine], head[machine], (machine, machine))
+    if not common:
+        (ours, theirs) = next(iter(head)), next(iter(base))
+        yield Match(base[theirs], head[ours], (theirs, ours))
+
+
+def _unusable(pair: Match) -> _Problem | None:
+    was, now = pair.base.entry["unsupported"], pair.head.entry["unsupported"]
+    if was or now:
+        if now and not was:
+            return _Problem(Verdict.MISSING, f"Head can no longer run it: {now}.")
+        return _Problem(Verdict.PASS, "", is_expected=True)
+    for name, side in (("head", pair.head), ("base", pair.base)):
+        if side.failures:
+            last = side.failures[-1]
+            return _Problem(Verdict.MISSING, f"It failed in {name} ({last['kind']}): {last.get('reason')}")
+        if side.evaluation is None:
+            return _Problem(Verdict.MISSING, f"It was not run in {name}.")
+    sentence = rules_differ(pair, "measure")
+    return None if sentence is None else _Problem(Verdict.NOT_COMPARABLE, sentence)
+
+
+def _without_counterpart(entry: Mapping[str, Any], new: Mapping[str, Mapping[str, Any]]) -> Finding:
+    """About a cell of base whose specification head does not have."""
+    for other in new.values():
+        if other["label"] == entry["label"]:
+            differences = _differences(entry["spec"], other["spec"])
+            return _finding(
+                entry, Verdict.NOT_COMPARABLE, f"It is specified otherwise in head: {'; '.join(differences)}."
+            )
+    renamed = next((other for other in new.values() if _renamed(entry["spec"], other["spec"])), None)
+    if renamed is not None:
+        name = renamed["spec"]["variant"]["name"]
+        sentence = f"Head does not have it. Was its variant renamed to {name!r}? {renamed['label']} is otherwise equal."
+        return _finding(entry, Verdict.MISSING, sentence)
+    return _finding(entry, Verdict.MISSING, "Head does not have it.")
+
+
+def _renamed(spec: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    def without_name(one: Mapping[str, Any]) -> str:
+        return canonical_json({**one, "variant": {**one["variant"], "name": None}})
+
+    return without_name(spec) == without_name(other)
+
+
+def _differences(base: Any, head: Any, path: str = "") -> list[str]:
+    """Where two specifications differ, as `training.epochs 2 -> 4`; at most three, then how many more."""
+    found = list(_leaves(base, head, path))
+    more = len(found) - _MOST_DIFFERENCES
+    return found[:_MOST_DIFFERENCES] + ([f"{more} more"] if more > 0 else [])
+
+
+def _leaves(base: Any, head: Any, path: str) -> Iterator[str]:
+    if isinstance(base, dict) and isinstance(head, dict):
+        for key in dict.fromkeys([*base, *head]):
+            yield from _leaves(base.get(key), head.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(base, list) and isinstance(head, list) and len(base) == len(head):
+        for index, (was, now) in enumerate(zip(base, head, strict=True)):
+            yield from _leaves(was, now, f"{path}.{index}")
+    elif base != head:
+        yield f"{path} {base} -> {head}"
+
+
+def _news(new: Mapping[str, Mapping[str, Any]], told: set[str]) -> list[str]:
+    labels = [
+        entry["label"] for entry in new.values() if entry["label"] not in told and not entry["unsupported"]
+    ]
+    if not labels:
+        return []
+    shown = ", ".join(labels[:_MOST_DIFFERENCES])
+    more = f" and {len(labels) - _MOST_DIFFERENCES} more" if len(labels) > _MOST_DIFFERENCES else ""
+    return [f"Only head has {shown}{more}; there is nothing to compare with."]
+
+
+def _finding(entry: Mapping[str, Any], verdict: Verdict, sentence: str) -> Finding:
+    return Finding(entry["label"], CELL, Tier.EXACT, verdict, sentence)

@@ -1,0 +1,63 @@
+"""Which thresholds a comparison uses: those of the head run's suite, with what the command line changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mtlbench.compare.verdict import Finding
+from mtlbench.errors import UsageError, did_you_mean
+from mtlbench.suite.gate import Gate
+from mtlbench.suite.overrides import apply_override
+from mtlbench.suite.problems import raise_validation
+from mtlbench.suite.yaml_source import Document, Position
+
+__all__ = ["gate_of", "require_known"]
+
+
+def gate_of(run: Mapping[str, Any], overrides: Sequence[str], tiers: str | None) -> Gate:
+    """The `gate` section of a run, or its defaults where the run is older than that.
+
+    Args:
+        run: `run.json`.
+        overrides: texts of the form `gate.a.b=c`.
+        tiers: names of tiers, separated by commas; None for what the section says.
+
+    Raises:
+        UsageError: an override is malformed, or a value is not one that it can have.
+    """
+    at = Position(Path("run.json"), 1, 1)
+    document = Document({"gate": dict(run.get("gate") or {})}, {(): at, ("gate",): at}, {})
+    for text in overrides:
+        if not text.startswith("gate."):
+            raise UsageError(
+                "only the gate section can be changed here", where=f"--set {text}", fix="Start it with gate."
+            )
+        document = apply_override(document, text)
+    section = document.value["gate"]
+    if tiers is not None:
+        section["tiers"] = [name.strip() for name in tiers.split(",")]
+    try:
+        return Gate.model_validate(section)
+    except ValidationError as error:
+        raise_validation(document, error, Gate, ("gate",))
+
+
+def require_known(gate: Gate, findings: Iterable[Finding]) -> None:
+    """Refuse thresholds of columns that were not compared: a mistyped name would let anything pass.
+
+    Raises:
+        UsageError: names the pattern and the nearest column.
+    """
+    metrics = {finding.metric for finding in findings}
+    for pattern in gate.patterns():
+        if not any(fnmatchcase(metric, pattern) for metric in metrics):
+            raise UsageError(
+                f"no column of this comparison matches {pattern!r}",
+                where="gate.thresholds",
+                fix=did_you_mean(pattern, metrics),
+            )
