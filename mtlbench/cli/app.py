@@ -174,6 +174,29 @@ def gate(
 
 
 @app.command()
+def baseline(
+    suite: SuiteArgument = "ci",
+    folder: Annotated[Path, typer.Option("--folder", help="Where the baseline lies.")] = Path(
+        "results/baseline"
+    ),
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the baseline, and leave it as it is.")
+    ] = False,
+    overrides: SetOption = None,
+    json_file: JsonOption = None,
+    markdown: MarkdownOption = None,
+    junit: JunitOption = None,
+    github: GithubOption = False,
+    allow_inconclusive: AllowOption = False,
+) -> None:
+    """Renew the baseline that a repository keeps, showing what changes; or check against it."""
+    from mtlbench.cli.compare import Outputs, baseline_command
+
+    outputs = Outputs(json_file, markdown, junit, github, allow_inconclusive)
+    raise typer.Exit(baseline_command(suite, folder, check, overrides or [], outputs))
+
+
+@app.command()
 def ls(what: Annotated[Listed, typer.Argument(help="What to list.")]) -> None:
     """List what is registered."""
     from mtlbench.cli.ls import ls_command

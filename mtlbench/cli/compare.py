@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mtlbench.compare.turns import Request
     from mtlbench.compare.verdict import Comparison
 
-__all__ = ["Outputs", "compare_command", "gate_command", "show"]
+__all__ = ["Outputs", "baseline_command", "compare_command", "gate_command"]
 
 _INCONCLUSIVE = 3
 
@@ -53,7 +53,7 @@ def compare_command(
     """Compare two run folders; the exit code."""
     from mtlbench.compare.comparing import compare_runs
 
-    return show(compare_runs(base, head, overrides=overrides, tiers=tiers), outputs)
+    return _show(compare_runs(base, head, overrides=overrides, tiers=tiers), outputs)
 
 
 def gate_command(
@@ -88,10 +88,33 @@ def gate_command(
     )
     with _telling(Console(stderr=True)) as (said, on_launch):
         comparison = run_gate(plan, said, on_launch)
-    return show(comparison, outputs)
+    return _show(comparison, outputs)
 
 
-def show(comparison: Comparison, outputs: Outputs) -> int:
+def baseline_command(
+    suite: str, folder: Path, check: bool, overrides: Sequence[str], outputs: Outputs
+) -> int:
+    """Renew a baseline and show what changes, or compare with it and leave it; the exit code."""
+    from mtlbench.cli.progress import ProgressObserver
+    from mtlbench.compare.baseline import check_baseline, update_baseline
+
+    console = Console()
+    with ProgressObserver(Console(stderr=True)) as observer:
+        if check:
+            comparison = check_baseline(suite, folder, overrides=overrides, observer=observer)
+        else:
+            changes = update_baseline(suite, folder, overrides=overrides, observer=observer)
+    if check:
+        return _show(comparison, outputs)
+    if changes is not None:
+        _show(changes, outputs)
+    console.print(
+        f"\nbaseline {'renewed' if changes else 'written'}: {folder}", soft_wrap=True, highlight=False
+    )
+    return 0
+
+
+def _show(comparison: Comparison, outputs: Outputs) -> int:
     """Print a comparison, write what was asked for; the exit code."""
     from mtlbench.compare.outputs import github, json_file, junit, markdown, terminal
 

@@ -51,6 +51,11 @@ class Family:
         return all(pair.same_weights for pair in self.pairs)
 
     @property
+    def same_arithmetic(self) -> bool:
+        """Whether it was evaluated by the same arithmetic, for every seed."""
+        return all(pair.same_arithmetic for pair in self.pairs)
+
+    @property
     def is_trained(self) -> bool:
         """Whether predictions mean anything."""
         return self.pairs[0].head.entry["spec"]["training"] is not None

@@ -15,6 +15,9 @@ __all__ = ["Match", "match", "rules_differ"]
 
 CELL = "cell"
 _MOST_DIFFERENCES = 3
+_ARITHMETIC = tuple(
+    f"environment.{name}" for name in ("cpu_model", "cpu_flags", "cpu_capability", "gpu_names", "torch_build")
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class Match:
         """Whether both were evaluated with the same weights."""
         ours, theirs = self.head.evaluation, self.base.evaluation
         return ours is not None and theirs is not None and ours["weights_hash"] == theirs["weights_hash"]
+
+    @property
+    def same_arithmetic(self) -> bool:
+        """Whether equal weights must give equal numbers to the last digits: the same processor and torch."""
+        ours, theirs = self.head.evaluation or {}, self.base.evaluation or {}
+        return all(ours.get(name) == theirs.get(name) for name in _ARITHMETIC)
 
     @property
     def same_data(self) -> bool:

@@ -64,6 +64,8 @@ def time_findings(pair: Match, gate: Gate) -> Iterator[Finding]:
         pair: the cell in both runs; both were evaluated.
         gate: thresholds and numbers of blocks.
     """
+    if not pair.base.timings and not pair.head.timings:
+        return  # neither was to be timed
     problem = _not_comparable(pair)
     if problem is not None:
         yield Finding(pair.label, "latency_ms", Tier.TIME, *problem)

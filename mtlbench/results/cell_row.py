@@ -59,7 +59,7 @@ def cell_row(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[s
     """All columns that need this cell alone."""
     return {
         **_identity(evidence, run, machine),
-        **_status(evidence),
+        **_status(evidence, timed=run["measure"]["launches"] > 0),
         **_quality(evidence, run["measure"]["resamples"]),
         **_cost(evidence),
         **time_columns(evidence),
@@ -115,7 +115,7 @@ def _identity(evidence: Evidence, run: Mapping[str, Any], machine: str) -> dict[
     }
 
 
-def _status(evidence: Evidence) -> dict[str, str | None]:
+def _status(evidence: Evidence, *, timed: bool) -> dict[str, str | None]:
     """The cell's status: its failures outweigh what it has."""
     if evidence.entry["unsupported"]:
         return {"status": "unsupported", "reason": evidence.entry["unsupported"]}
@@ -124,7 +124,7 @@ def _status(evidence: Evidence) -> dict[str, str | None]:
         return {"status": "failed", "reason": f"{last['kind']}: {last.get('reason')}"}
     if evidence.evaluation is None:
         return {"status": "skipped", "reason": "not run yet"}
-    if not evidence.timings:
+    if timed and not evidence.timings:
         return {"status": "skipped", "reason": "not timed yet"}
     return {"status": "ok", "reason": None}
 

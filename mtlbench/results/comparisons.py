@@ -195,6 +195,8 @@ def _no_realisation(
         reason = "The nominal saving is under 5 %."
     elif own.entry["mode"] == "masked":
         reason = "It ran masked, which saves nothing by design."
+    elif not (own.timings and reference.timings):
+        reason = "It and its reference were not both timed."
     elif not own.pairs(reference):
         reason = "It and its reference did not run side by side; run the suite in another --out folder."
     return reason

@@ -125,7 +125,9 @@ class Measure(BaseModel):
         default=5, ge=5, description="repeats of every input per launch; the floor is taken over them"
     )
     launches: int = Field(
-        default=6, ge=1, description="fresh processes per cell, one per block; 6 give a 95 % interval"
+        default=6,
+        ge=0,
+        description="fresh processes per cell, one per block; 6 give a 95 % interval, 0 leaves time and energy out",
     )
     order: Literal["shuffled", "abba"] = Field(
         default="shuffled", description="order of a group's members within blocks"
