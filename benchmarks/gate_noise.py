@@ -9,8 +9,10 @@ make neighbouring calls alike; the first call stays the first, as it is always s
 scaled by a factor as wide as a kernel estimate of the launches' levels asks for (Silverman 1986, equation 3.31), so
 that no two launches are equal.
 
-What the model lacks: levels of neighbouring launches in the same state are independent, in the trace they correlate by
-about a half. Pairs gain from that, so the model is the harder of the two.
+What the model lacks. Levels of neighbouring launches in the same state are independent; in the trace they correlate by
+about a half, which pairs gain from. Lengths of bursts are geometric; the trace has few bursts, one of them very long,
+so the chain's are shorter and a little less of its launches is in them. What happened only in the second half (launches
+that are slower by a fifth from the first call to the last) is not in a model of the first.
 """
 
 from __future__ import annotations

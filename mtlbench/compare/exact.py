@@ -42,6 +42,7 @@ _OF_CALLS = (
     _Count("macs_nominal", "MACs"),
     _Count("macs_policy", "MACs"),
 )
+Rows = NDArray[np.int64]
 _UNCOUNTED, _ALLOCATED, _PATHS, _PREDICTIONS = "uncounted_ops", "memory_tensors_mib", "paths", "predictions"
 
 
@@ -66,13 +67,13 @@ def exact_findings(pair: Match, gate: Gate) -> Iterator[Finding]:
         yield from judge.predictions()
 
 
-def aligned(pair: Match) -> NDArray[np.int64] | None:
-    """For each image of base its row in head; None where they did not predict the same images, each once."""
-    ours, theirs = pair.head.image_ids, pair.base.image_ids
-    rows = {image: row for row, image in enumerate(ours)}
-    if not theirs or len(rows) != len(ours) or sorted(ours) != sorted(theirs):
+def aligned(pair: Match) -> tuple[Rows, Rows] | None:
+    """Rows of base and of head in the order of the images' ids; None where they are not the same images, each once."""
+    theirs, ours = (np.array(side.image_ids, dtype=np.str_) for side in (pair.base, pair.head))
+    rows = np.argsort(theirs, kind="stable"), np.argsort(ours, kind="stable")
+    if not len(theirs) or len(np.unique(theirs)) != len(theirs):
         return None
-    return np.array([rows[image] for image in theirs], dtype=np.int64)
+    return rows if np.array_equal(theirs[rows[0]], ours[rows[1]]) else None
 
 
 def _decided(judge: _Judge) -> Iterator[Finding]:
@@ -159,7 +160,8 @@ class _Judge:
             if problem is not None or rows is None:
                 yield self.finding(metric, Verdict.NOT_COMPARABLE, problem or "")
                 continue
-            was, now = self.pair.base.statistics[task], self.pair.head.statistics[task][rows]
+            was = self.pair.base.statistics[task][rows[0]]
+            now = self.pair.head.statistics[task][rows[1]]
             scale = float(np.abs(was).sum())
             change = 100 * float(np.abs(now - was).sum()) / scale if scale else 0.0
             yield self._predicted(metric, change)

@@ -21,7 +21,8 @@ __all__ = ["LEVEL", "Family", "families"]
 LEVEL = 0.98
 """Of the intervals of quality: each side misses with 1 %."""
 
-Stats = dict[str, NDArray[np.float64]]
+Scores = NDArray[np.float64]
+Stats = dict[str, Scores]
 
 
 @dataclass(frozen=True)
@@ -70,22 +71,26 @@ class Family:
 
     @cached_property
     def statistics(self) -> tuple[list[Stats], list[Stats]] | None:
-        """Of base and of head, by seed and task [images, S], rows in one order; None where the images differ."""
+        """Of base and of head, by seed and task [images, S], rows in order of ids; None where the images differ."""
         base: list[Stats] = []
         head: list[Stats] = []
         for pair in self.pairs:
             rows = aligned(pair)
-            if rows is None or not pair.same_data:
+            if rows is None or not pair.same_data or _images(pair) != self.images:
                 return None
-            base.append(dict(pair.base.statistics))
-            head.append({task: values[rows] for task, values in pair.head.statistics.items()})
-        ids = {tuple(pair.base.image_ids) for pair in self.pairs}
-        return (base, head) if len(ids) == 1 else None
+            base.append({task: values[rows[0]] for task, values in pair.base.statistics.items()})
+            head.append({task: values[rows[1]] for task, values in pair.head.statistics.items()})
+        return base, head
+
+    @cached_property
+    def images(self) -> list[str]:
+        """Ids of the images that base evaluated with the first seed, in order."""
+        return _images(self.pairs[0])
 
     @property
     def n_images(self) -> int:
-        """Images that base evaluated."""
-        return len(self.pairs[0].base.image_ids)
+        """How many."""
+        return len(self.images)
 
     @property
     def macs(self) -> tuple[float, float] | None:
@@ -111,6 +116,20 @@ class Family:
             n_resamples=n_resamples,
         )
 
+    def shares_images(self, other: Family) -> bool:
+        """Whether both were evaluated on the same images, in base and in head."""
+        return self.statistics is not None and other.statistics is not None and self.images == other.images
+
+    def delta_m(self, baselines: Family, draws: PairedDraws) -> tuple[Scores, Scores]:
+        """Delta-m in percent of base and of head, [seeds, 1 + resamples] each; both saw the same images."""
+        assert self.statistics is not None  # noqa: S101  # `shares_images` has seen both
+        assert baselines.statistics is not None  # noqa: S101
+        base, head = (
+            draws.delta_m(own, single, self.scores)
+            for own, single in zip(self.statistics, baselines.statistics, strict=True)
+        )
+        return base, head
+
     def baselines(self, every: Sequence[Family]) -> Family | None:
         """The single-task networks of the same seeds; None where a seed lacks them, or it is them."""
         wanted = [
@@ -130,6 +149,10 @@ def families(pairs: Sequence[Match]) -> list[Family]:
         spec = {**pair.head.entry["spec"], "seed": None}
         found.setdefault(canonical_json([spec, list(pair.machines)]), []).append(pair)
     return [Family(tuple(sorted(members, key=_seed))) for members in found.values()]
+
+
+def _images(pair: Match) -> list[str]:
+    return sorted(pair.base.image_ids)
 
 
 def _seed(pair: Match) -> int:

@@ -81,13 +81,10 @@ def _point(family: Family, baselines: Family | None) -> _Point | None:
         return None
     if family.pairs[0].head.entry["spec"]["variant"]["name"] == DELTA_M_BASELINE:
         return _Point(family, macs, np.zeros((2, 1 + _RESAMPLES)))
-    if baselines is None or baselines.statistics is None:
+    if baselines is None or not family.shares_images(baselines):
         return None
     draws = family.draws(baselines, n_resamples=_RESAMPLES)
-    sides = [
-        draws.over_seeds(draws.delta_m(own, single, family.scores)).values
-        for own, single in zip(family.statistics, baselines.statistics, strict=True)
-    ]
+    sides = [draws.over_seeds(side).values for side in family.delta_m(baselines, draws)]
     return _Point(family, macs, np.stack(sides))
 
 

@@ -136,17 +136,14 @@ class _Judge:
     def delta_m(self, baselines: Family) -> Finding:
         """Delta-m against the single-task networks of the same run, in points."""
         found = self.blank(DELTA_M, baselines)
-        if baselines.statistics is None or self.family.statistics is None:
+        if not self.family.shares_images(baselines):
             return replace(
                 found,
                 verdict=Verdict.NOT_COMPARABLE,
-                sentence="The single-task networks of base and head predicted different images.",
+                sentence="It and the single-task networks predicted different images.",
             )
-        scores, draws = self.family.scores, self.family.draws(baselines)
-        base, head = (
-            draws.delta_m(own, single, scores)
-            for own, single in zip(self.family.statistics, baselines.statistics, strict=True)
-        )
+        draws = self.family.draws(baselines)
+        base, head = self.family.delta_m(baselines, draws)
         found = replace(
             found, base=draws.over_seeds(base).value, head=draws.over_seeds(head).value, unit="points"
         )

@@ -38,11 +38,10 @@ def gate_of(run: Mapping[str, Any], overrides: Sequence[str], tiers: str | None)
                 "only the gate section can be changed here", where=f"--set {text}", fix="Start it with gate."
             )
         document = apply_override(document, text)
-    section = document.value["gate"]
     if tiers is not None:
-        section["tiers"] = [name.strip() for name in tiers.split(",")]
+        document = apply_override(document, f"gate.tiers=[{tiers}]")
     try:
-        return Gate.model_validate(section)
+        return Gate.model_validate(document.value["gate"])
     except ValidationError as error:
         raise_validation(document, error, Gate, ("gate",))
 

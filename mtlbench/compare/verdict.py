@@ -35,6 +35,9 @@ EXIT_CODES = {
 """By verdict; of several the one that comes first here applies (DESIGN section 3)."""
 
 
+_NOTHING_COMPARED = 4
+
+
 class Tier(StrEnum):
     """How a quantity is compared."""
 
@@ -126,11 +129,11 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 regression, 3 inconclusive, 4 missing or not comparable; in the order 4, 1, 3, 0."""
+        """0 pass, 1 regression, 3 inconclusive, 4 missing, not comparable or nothing; in the order 4, 1, 3, 0."""
         return exit_code(finding.verdict for finding in self.findings)
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """What verdicts come to together."""
+    """What verdicts come to together; where there is none, nothing was compared, which is no pass."""
     found = set(verdicts)
-    return next((code for verdict, code in EXIT_CODES.items() if verdict in found), 0)
+    return next((code for verdict, code in EXIT_CODES.items() if verdict in found), _NOTHING_COMPARED)

@@ -62,7 +62,7 @@ def test_nothing_but_passes_is_three_lines(width: int) -> None:
 
 def test_no_findings_are_not_called_a_pass() -> None:
     shown = printed(compared(notes=("The runs share no cell.",)), 80)
-    assert shown.startswith("Nothing was compared. Exit code 0: there was nothing to compare.\n")
+    assert shown.startswith("Nothing was compared. Exit code 4: there was nothing to compare.\n")
     assert "The runs share no cell." in shown
     assert "pass" not in shown
 
