@@ -45,13 +45,12 @@ def compare_runs(
     """
     sides = open_side("base", base), open_side("head", head)
     gate = gate_of(sides[1].run, overrides, tiers)
-    pairs, unmatched, news = match(*sides)
+    pairs, unmatched, told = match(*sides)
     _require_quiet(gate, sides)
     found = [*unmatched, *_findings(pairs, gate)]
-    if pairs:
-        require_known(gate, found)
+    require_known(gate, sides[1].run, found)
     _require_resolution(gate, pairs, found)
-    notes = [*_suites(*sides), *news, *(note for side in sides for note in side.notes())]
+    notes = [*_suites(*sides), *told, *(note for side in sides for note in side.notes())]
     notes += [*_gates(*sides, overrides), *_software(pairs)]
     return Comparison(sides[0].told(), sides[1].told(), tuple(_sorted(_with_holm(found))), tuple(notes))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,26 +71,33 @@ class Match:
 
 
 def match(base: RunSide, head: RunSide) -> tuple[list[Match], list[Finding], list[str]]:
-    """Cells of both runs; findings about those that only one has or that failed; notes about cells that are new.
+    """Cells of both runs; findings about those that only base has or that failed; notes about the others.
 
     Cells of equal specification belong together, whatever they are called. Of the others those with one label differ
     in what they are, and what differs is said.
     """
     matches: list[Match] = []
     findings: list[Finding] = []
+    idle: list[str] = []
     new = {cell_id: entry for cell_id, entry in head.run["cells"].items() if cell_id not in base.run["cells"]}
     for cell_id, entry in base.run["cells"].items():
-        if cell_id in head.run["cells"]:
-            for pair in _machines(base.by_cell[cell_id], head.by_cell[cell_id]):
-                problem = _unusable(pair)
-                if problem is None:
-                    matches.append(pair)
-                elif not problem.is_expected:
-                    findings.append(_finding(entry, problem.verdict, problem.sentence))
-        elif not entry["unsupported"]:
+        if entry["unsupported"]:
+            continue
+        if cell_id not in head.run["cells"]:
             findings.append(_without_counterpart(entry, new))
+            continue
+        for pair in _machines(base.by_cell[cell_id], head.by_cell[cell_id]):
+            problem = _unusable(pair)
+            if not _was_run(pair.base) and not _was_run(pair.head):
+                idle.append(entry["label"])
+            elif problem is None:
+                matches.append(pair)
+            else:
+                findings.append(_finding(entry, *problem))
     told = {finding.cell for finding in findings}
-    return matches, findings, _news(new, told)
+    labels = [e["label"] for e in new.values() if e["label"] not in told and not e["unsupported"]]
+    notes = [f"Only head has {_listed(labels)}; there is nothing to compare with."] if labels else []
+    return matches, findings, [*notes, *([f"Neither run has run {_listed(idle)}."] if idle else [])]
 
 
 def rules_differ(pair: Match, *components: str) -> str | None:
@@ -112,15 +119,6 @@ def rules_differ(pair: Match, *components: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """Why a cell of both runs cannot be compared; expected where nobody asked for it to run."""
-
-    verdict: Verdict
-    sentence: str
-    is_expected: bool = False
-
-
 def _machines(base: Mapping[str, Evidence], head: Mapping[str, Evidence]) -> Iterator[Match]:
     """On each machine that both ran on; where there is none, base's first beside head's first."""
     common = [machine for machine in base if machine in head]
@@ -131,20 +129,23 @@ def _machines(base: Mapping[str, Evidence], head: Mapping[str, Evidence]) -> Ite
         yield Match(base[theirs], head[ours], (theirs, ours))
 
 
-def _unusable(pair: Match) -> _Problem | None:
-    was, now = pair.base.entry["unsupported"], pair.head.entry["unsupported"]
-    if was or now:
-        if now and not was:
-            return _Problem(Verdict.MISSING, f"Head can no longer run it: {now}.")
-        return _Problem(Verdict.PASS, "", is_expected=True)
+def _was_run(side: Evidence) -> bool:
+    return side.evaluation is not None or bool(side.failures)
+
+
+def _unusable(pair: Match) -> tuple[Verdict, str] | None:
+    """Why a cell of both runs cannot be compared; None where it can."""
+    refused = pair.head.entry["unsupported"]
+    if refused:
+        return Verdict.MISSING, f"Head can no longer run it: {refused}."
     for name, side in (("head", pair.head), ("base", pair.base)):
         if side.failures:
             last = side.failures[-1]
-            return _Problem(Verdict.MISSING, f"It failed in {name} ({last['kind']}): {last.get('reason')}")
+            return Verdict.MISSING, f"It failed in {name} ({last['kind']}): {last.get('reason')}"
         if side.evaluation is None:
-            return _Problem(Verdict.MISSING, f"It was not run in {name}.")
+            return Verdict.MISSING, f"It was not run in {name}."
     sentence = rules_differ(pair, "measure")
-    return None if sentence is None else _Problem(Verdict.NOT_COMPARABLE, sentence)
+    return None if sentence is None else (Verdict.NOT_COMPARABLE, sentence)
 
 
 def _without_counterpart(entry: Mapping[str, Any], new: Mapping[str, Mapping[str, Any]]) -> Finding:
@@ -188,15 +189,9 @@ def _leaves(base: Any, head: Any, path: str) -> Iterator[str]:
         yield f"{path} {base} -> {head}"
 
 
-def _news(new: Mapping[str, Mapping[str, Any]], told: set[str]) -> list[str]:
-    labels = [
-        entry["label"] for entry in new.values() if entry["label"] not in told and not entry["unsupported"]
-    ]
-    if not labels:
-        return []
-    shown = ", ".join(labels[:_MOST_DIFFERENCES])
-    more = f" and {len(labels) - _MOST_DIFFERENCES} more" if len(labels) > _MOST_DIFFERENCES else ""
-    return [f"Only head has {shown}{more}; there is nothing to compare with."]
+def _listed(labels: Sequence[str]) -> str:
+    more = len(labels) - _MOST_DIFFERENCES
+    return ", ".join(labels[:_MOST_DIFFERENCES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _finding(entry: Mapping[str, Any], verdict: Verdict, sentence: str) -> Finding:

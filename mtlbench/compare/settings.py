@@ -16,7 +16,14 @@ from mtlbench.suite.overrides import apply_override
 from mtlbench.suite.problems import raise_validation
 from mtlbench.suite.yaml_source import Document, Position
 
-__all__ = ["gate_of", "require_known"]
+__all__ = ["COLUMNS", "gate_of", "require_known"]
+
+COLUMNS = (
+    *("params", "params_active", "weights_mib", "cache_mib", "memory_tensors_mib", "paths"),
+    *("macs_executed", "macs_nominal", "macs_policy"),
+    *("latency_ms", "energy_mj", "memory_launch_mib", "delta_m", "hypervolume"),
+)
+"""What can have a threshold, beside what belongs to a task."""
 
 
 def gate_of(run: Mapping[str, Any], overrides: Sequence[str], tiers: str | None) -> Gate:
@@ -46,17 +53,24 @@ def gate_of(run: Mapping[str, Any], overrides: Sequence[str], tiers: str | None)
         raise_validation(document, error, Gate, ("gate",))
 
 
-def require_known(gate: Gate, findings: Iterable[Finding]) -> None:
-    """Refuse thresholds of columns that were not compared: a mistyped name would let anything pass.
+def require_known(gate: Gate, run: Mapping[str, Any], findings: Iterable[Finding]) -> None:
+    """Refuse thresholds of columns that no comparison of this suite has: a mistyped name would let anything pass.
+
+    Args:
+        gate: thresholds.
+        run: `run.json`, which names the tasks.
+        findings: of the tiers that were compared.
 
     Raises:
         UsageError: names the pattern and the nearest column.
     """
-    metrics = {finding.metric for finding in findings}
+    tasks = {f"metric.{task}.{of['metric']}" for task, of in run["primary"].items()}
+    metrics = {finding.metric for finding in findings} | tasks | set(COLUMNS)
+    metrics |= {f"predictions.{task}" for task in run["primary"]}
     for pattern in gate.patterns():
         if not any(fnmatchcase(metric, pattern) for metric in metrics):
             raise UsageError(
-                f"no column of this comparison matches {pattern!r}",
+                f"nothing that is compared is called {pattern!r}",
                 where="gate.thresholds",
                 fix=did_you_mean(pattern, metrics),
             )

@@ -1,6 +1,6 @@
 """Stands for `mtlbench run` in tests of the gate: copies the baseline, then asks for timed launches and makes them up.
 
-    python fake_side.py [options] run SUITE --out DIR --set measure.launches=N
+python fake_side.py [options] run SUITE --out DIR --set measure.launches=N
 """
 
 from __future__ import annotations

@@ -86,6 +86,19 @@ def test_a_cell_that_was_not_run_is_missing(sides):
     assert finding.verdict is Verdict.MISSING
 
 
+def test_a_cell_that_neither_run_was_asked_for_is_a_note(sides):
+    for run in sides:
+        runs.edit_launches(run, lambda _: False, runs.STATIC)
+    comparison = compare_runs(*sides)
+    assert comparison.exit_code == 0
+    assert any("Neither run has run static_mtl" in note for note in comparison.notes)
+
+
+def test_thresholds_of_tiers_that_are_not_compared_are_let_be(sides):
+    overrides = ["gate.thresholds={latency_ms: 5, metric.depth.rmse_m: 1, predictions.depth: 1}"]
+    assert compare_runs(*sides, tiers="exact", overrides=overrides).exit_code == 0
+
+
 def test_a_cell_that_head_no_longer_supports(sides):
     def refuse(run):
         run["cells"][runs.cell_id(sides[1], runs.STATIC)]["unsupported"] = "no heads"
