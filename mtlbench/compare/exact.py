@@ -25,6 +25,7 @@ ALLOCATED_PERCENT = 1.0
 SAME_DECISIONS_PERCENT = 0.5
 OTHER_DECISIONS_PERCENT = 5.0
 PREDICTIONS_PERCENT = 0.5
+OTHERWISE_PERCENT = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ _OF_CALLS = (
     _Count("macs_policy", "MACs"),
 )
 Rows = NDArray[np.int64]
-_UNCOUNTED, _ALLOCATED, _PATHS, _PREDICTIONS = "uncounted_ops", "memory_tensors_mib", "paths", "predictions"
+_UNCOUNTED, _ALLOCATED, _PATHS, _IMAGES = "uncounted_ops", "memory_tensors_mib", "paths", "paths.images"
+_PREDICTIONS = "predictions"
 
 
 def exact_findings(pair: Match, gate: Gate) -> Iterator[Finding]:
@@ -90,6 +92,8 @@ def _decided(judge: _Judge) -> Iterator[Finding]:
     for count in _OF_CALLS:
         yield from judge.count(count, tolerance)
     yield from judge.paths(tolerance)
+    if pair.same_weights:
+        yield from judge.images()
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,23 @@ class _Judge:
             f"decisions than before, by more than {allowed:g} points."
         )
         yield self.finding(_PATHS, Verdict.REGRESSION, sentence, **values)
+
+    def images(self) -> Iterator[Finding]:
+        """Of how many images more or less was executed, which means over images may hide."""
+        rows = aligned(self.pair)
+        was, now = self.pair.base.image_macs, self.pair.head.image_macs
+        if rows is None or not (np.isfinite(was).all() and np.isfinite(now).all()):
+            return  # other images, which predictions tell, or a refused total, which the count tells
+        was, now = was[rows[0]], now[rows[1]]
+        changed = 100 * float(np.mean(np.abs(now - was) > SAME_DECISIONS_PERCENT / 100 * was))
+        allowed = self._threshold(_IMAGES, OTHERWISE_PERCENT)
+        values = {"head": changed, "base": 0.0, "unit": "%", "threshold_percent": allowed}
+        if changed <= allowed:
+            sentence = f"The same weights run as much as before for all but {allowed:g} % of the images."
+            yield self.finding(_IMAGES, Verdict.PASS, sentence, **values)
+            return
+        sentence = f"The same weights run more or less than before for {changed:.3g} % of the images; {allowed:g} % pass."
+        yield self.finding(_IMAGES, Verdict.REGRESSION, sentence, **values)
 
     def predictions(self) -> Iterator[Finding]:
         """The same weights must predict the same: statistics of each image, as a share of their sum."""

@@ -19,7 +19,7 @@ from mtlbench.suite.yaml_source import Document, Position
 __all__ = ["COLUMNS", "gate_of", "require_known"]
 
 COLUMNS = (
-    *("params", "params_active", "weights_mib", "cache_mib", "memory_tensors_mib", "paths"),
+    *("params", "params_active", "weights_mib", "cache_mib", "memory_tensors_mib", "paths", "paths.images"),
     *("macs_executed", "macs_nominal", "macs_policy"),
     *("latency_ms", "energy_mj", "memory_launch_mib", "delta_m", "hypervolume"),
 )

@@ -70,7 +70,7 @@ def time_findings(pair: Match, gate: Gate) -> Iterator[Finding]:
     if problem is not None:
         yield Finding(pair.label, "latency_ms", Tier.TIME, *problem)
         return
-    launches = pair.head.pairs(pair.base)
+    launches = _alike(pair.head.pairs(pair.base))
     for measured in _METRICS:
         has = [
             any(launch.get(measured.key) is not None for launch in side.timings.values())
@@ -118,25 +118,28 @@ def _not_comparable(pair: Match) -> tuple[Verdict, str] | None:
     for name, side in (("Base", base), ("Head", head)):
         if not side.timings:
             return Verdict.MISSING, f"{name} was not timed."
-    shapes = [
-        {(len(launch["floors_ms"]), launch.get("n_rounds")) for launch in side.timings.values()}
-        for side in (base, head)
-    ]
-    if shapes[0] != shapes[1] or len(shapes[0]) > 1:
-        was, now = (
-            " and ".join(f"{inputs} x {rounds}" for inputs, rounds in sorted(shape)) for shape in shapes
-        )
-        return (
-            Verdict.NOT_COMPARABLE,
-            f"Base timed {was} inputs and rounds, head {now}: floors of more rounds are lower.",
-        )
     if not head.pairs(base):
         return (
             Verdict.NOT_COMPARABLE,
             "The runs did not take turns, so a difference may be the machine's: `mtlbench gate` runs them side by "
             "side.",
         )
+    if not _alike(head.pairs(base)):
+        was, now = (_shape(next(iter(side.timings.values()))) for side in (base, head))
+        return (
+            Verdict.NOT_COMPARABLE,
+            f"Base timed {was[0]} inputs in {was[1]} rounds, head {now[0]} in {now[1]}; more rounds, lower floors.",
+        )
     return None
+
+
+def _alike(launches: Launches) -> Launches:
+    """Pairs of head and base that timed as many inputs in as many rounds; a time limit may end one of them early."""
+    return [(head, base) for head, base in launches if _shape(head) == _shape(base)]
+
+
+def _shape(launch: Launch) -> tuple[int, int | None]:
+    return len(launch["floors_ms"]), launch.get("n_rounds")
 
 
 def _machines_differ(pair: Match) -> str:

@@ -96,6 +96,14 @@ class Evidence:
         return ids
 
     @cached_property
+    def image_macs(self) -> NDArray[np.float64]:
+        """Executed MACs of the evaluated images, in the order of `statistics`; empty where samples are gone."""
+        if self.evaluation is None or not self.folder.has_samples(self.evaluation):
+            return np.empty(0)
+        table = pq.read_table(self.folder.sample_file(self.evaluation), columns=["macs_executed"])
+        return np.array(table["macs_executed"].to_pylist(), dtype=np.float64)
+
+    @cached_property
     def latencies_ms(self) -> NDArray[np.float64]:
         """All calls of all launches, pooled."""
         launches = [launch for launch in self.timings.values() if self.folder.has_samples(launch)]

@@ -108,6 +108,21 @@ def test_a_path_that_is_taken_more_often_is_named(sides):
     assert finding.head == pytest.approx(1.3 * finding.base)
 
 
+def test_what_means_hide_is_seen_image_by_image(sides):
+    def moved(columns):
+        macs = np.array(columns["macs_executed"], dtype=float)
+        macs[:4] *= 1.2
+        macs[4:8] *= 0.8
+        return columns | {"macs_executed": macs.tolist()}
+
+    runs.edit_samples(sides[1], runs.ADAPTIVE, moved)
+    comparison = compare(sides)
+    finding = runs.found(comparison, runs.ADAPTIVE, "paths.images")
+    assert finding.verdict is Verdict.REGRESSION
+    assert finding.head == pytest.approx(100 * 8 / 32)
+    assert others_pass(comparison, ("adamtl[budget=0.6]", "paths.images"))
+
+
 def test_the_same_weights_must_predict_the_same(sides):
     runs.edit_statistics(sides[1], runs.STATIC, "depth", lambda values: values * 1.02)
     finding = runs.found(compare(sides), runs.STATIC, "predictions.depth")

@@ -173,8 +173,14 @@ def test_a_merged_journal_is_compared_on_the_machine_that_both_have(timed):
 
 def test_other_rounds_are_not_comparable(timed):
     base, head = timed()
+    runs.edit_launches(
+        head, lambda launch: launch.update(n_rounds=4) if launch["block"] == 3 else None, kind="time"
+    )
+    assert runs.found(compare((base, head)), runs.STATIC, LATENCY).n == 9
     runs.edit_launches(head, runs.set_keys(n_rounds=9), kind="time")
-    assert runs.found(compare((base, head)), runs.STATIC, LATENCY).verdict is Verdict.NOT_COMPARABLE
+    finding = runs.found(compare((base, head)), runs.STATIC, LATENCY)
+    assert finding.verdict is Verdict.NOT_COMPARABLE
+    assert "8 inputs in 5 rounds, head 8 in 9" in finding.sentence
 
 
 def test_a_side_without_times_is_missing(timed):
