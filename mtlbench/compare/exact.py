@@ -167,7 +167,9 @@ class _Judge:
             sentence = f"The same weights run as much as before for all but {allowed:g} % of the images."
             yield self.finding(_IMAGES, Verdict.PASS, sentence, **values)
             return
-        sentence = f"The same weights run more or less than before for {changed:.3g} % of the images; {allowed:g} % pass."
+        sentence = (
+            f"The same weights run more or less than before for {changed:.3g} % of the images, {allowed:g} % pass."
+        )
         yield self.finding(_IMAGES, Verdict.REGRESSION, sentence, **values)
 
     def predictions(self) -> Iterator[Finding]:
