@@ -160,6 +160,14 @@ def gate(
     ] = None,
     overrides: SetOption = None,
     only: OnlyOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a gate that was interrupted; else all is measured anew."),
+    ] = False,
+    retrain: Annotated[
+        bool,
+        typer.Option("--retrain", help="Let each side train its own weights, to judge the training too."),
+    ] = False,
     json_file: JsonOption = None,
     markdown: MarkdownOption = None,
     junit: JunitOption = None,
@@ -170,7 +178,9 @@ def gate(
     from mtlbench.cli.compare import Outputs, gate_command
 
     outputs = Outputs(json_file, markdown, junit, github, allow_inconclusive)
-    raise typer.Exit(gate_command(suite, base, head, out, overrides or [], only, outputs))
+    raise typer.Exit(
+        gate_command(suite, base, head, out, overrides or [], only, outputs, resume=resume, retrain=retrain)
+    )
 
 
 @app.command()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ def compare_command(
     """Compare two run folders; the exit code."""
     from mtlbench.compare.comparing import compare_runs
 
-    return _show(compare_runs(base, head, overrides=overrides, tiers=tiers), outputs)
+    compared = partial(compare_runs, base, head, overrides=overrides, tiers=tiers)
+    return _show(_or_refused(compared, outputs), outputs)
 
 
 def gate_command(
@@ -64,6 +66,9 @@ def gate_command(
     overrides: Sequence[str],
     only: str | None,
     outputs: Outputs,
+    *,
+    resume: bool = False,
+    retrain: bool = False,
 ) -> int:
     """Run two versions side by side and compare them; the exit code."""
     from mtlbench.compare.gating import GatePlan, run_gate
@@ -85,9 +90,12 @@ def gate_command(
         out=out or Path("results") / f"{loaded.suite.suite}-gate",
         overrides=overrides,
         only=only,
+        resume=resume,
+        retrain=retrain,
     )
     with _telling(Console(stderr=True)) as (said, on_launch):
-        comparison = run_gate(plan, said, on_launch)
+        compared = partial(run_gate, plan, said, on_launch)
+        comparison = _or_refused(compared, outputs)
     return _show(comparison, outputs)
 
 
@@ -112,6 +120,17 @@ def baseline_command(
         f"\nbaseline {'renewed' if changes else 'written'}: {folder}", soft_wrap=True, highlight=False
     )
     return 0
+
+
+def _or_refused(compared: Callable[[], Comparison], outputs: Outputs) -> Comparison:
+    """The comparison; where a threshold is refused, what was found is shown all the same, and the refusal goes on."""
+    from mtlbench.compare.comparing import ThresholdTooFineError
+
+    try:
+        return compared()
+    except ThresholdTooFineError as refused:
+        _show(refused.comparison, outputs)
+        raise
 
 
 def _show(comparison: Comparison, outputs: Outputs) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mtlbench import api
 from mtlbench.compare.comparing import compare_runs
 from mtlbench.compare.verdict import Comparison
-from mtlbench.errors import CellFailedError
+from mtlbench.errors import CellFailedError, UsageError
 from mtlbench.results.folder import RunFolder, require_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def update_baseline(
         UsageError: the suite or the folder is wrong.
         CellFailedError: cells failed; the baseline stays as it is.
     """
-    require_folder(baseline, create=False)
+    _require_own(baseline)
     is_there = RunFolder(baseline).read_run() is not None
     with tempfile.TemporaryDirectory(prefix="mtlbench-baseline-") as scratch:
         fresh = _run(suite, Path(scratch) / "run", overrides, observer)
@@ -84,12 +84,22 @@ def _slim(folder: RunFolder) -> None:
     folder.lock.unlink(missing_ok=True)
 
 
+def _require_own(folder: Path) -> None:
+    """Refuse a folder that holds something else than a run: renewing would mix the two.
+
+    Raises:
+        UsageError: it does.
+    """
+    require_folder(folder, create=False)
+    if folder.exists() and any(folder.iterdir()) and RunFolder(folder).read_run() is None:
+        raise UsageError(
+            "holds something else than a baseline",
+            where=str(folder),
+            fix="Name a folder of its own with --folder",
+        )
+
+
 def _replace(baseline: Path, fresh: Path) -> None:
-    """Put a folder in the place of another, whose old content goes last."""
-    baseline.parent.mkdir(parents=True, exist_ok=True)
-    beside = baseline.with_name(f".{baseline.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(fresh, beside)
-    if baseline.exists():
-        shutil.rmtree(baseline)
-    beside.rename(baseline)
+    """Put a run in the place of another one; what else lies there stays."""
+    RunFolder(baseline).forget(set(), everything=True)
+    shutil.copytree(fresh, baseline, dirs_exist_ok=True)

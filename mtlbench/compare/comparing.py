@@ -21,10 +21,18 @@ from mtlbench.errors import MachineUnfitError, UsageError
 from mtlbench.stats.multiple import holm
 from mtlbench.suite.gate import Gate
 
-__all__ = ["compare_runs"]
+__all__ = ["ThresholdTooFineError", "compare_runs"]
 
 _ORDER = list(Verdict)
 _TIERS = list(Tier)
+
+
+class ThresholdTooFineError(UsageError):
+    """A threshold is below what the machine can tell; `comparison` holds what was found all the same."""
+
+    def __init__(self, what: str, *, fix: str, comparison: Comparison) -> None:
+        super().__init__(what, where="gate.thresholds", fix=fix)
+        self.comparison = comparison
 
 
 def compare_runs(
@@ -39,7 +47,8 @@ def compare_runs(
         tiers: names of tiers, separated by commas; None for what the section says.
 
     Raises:
-        UsageError: a path is no run folder, or a threshold names no column or is below what the machine can tell.
+        UsageError: a path is no run folder, or a threshold names no column.
+        ThresholdTooFineError: a threshold is below what the machine can tell.
         JournalError: a journal cannot be read; names file and line.
         MachineUnfitError: the section demands a quiet machine, and this one was not.
     """
@@ -49,10 +58,12 @@ def compare_runs(
     _require_quiet(gate, sides)
     found = [*unmatched, *_findings(pairs, gate)]
     require_known(gate, sides[1].run, found)
-    _require_resolution(gate, pairs, found)
     notes = [*_suites(*sides), *told, *(note for side in sides for note in side.notes())]
-    notes += [*_gates(*sides, overrides), *_software(pairs)]
-    return Comparison(sides[0].told(), sides[1].told(), tuple(_sorted(_with_holm(found))), tuple(notes))
+    notes += [*_gates(*sides, overrides), *_software(pairs), *_same_code(*sides)]
+    findings = tuple(_sorted(_with_holm(found)))
+    comparison = Comparison(sides[0].told(), sides[1].told(), findings, tuple(notes))
+    _require_resolution(gate, pairs, comparison)
+    return comparison
 
 
 def _findings(pairs: Sequence[Match], gate: Gate) -> Iterator[Finding]:
@@ -97,29 +108,30 @@ def _require_quiet(gate: Gate, sides: Sequence[RunSide]) -> None:
             )
 
 
-def _require_resolution(gate: Gate, pairs: Sequence[Match], findings: Sequence[Finding]) -> None:
-    """Refuse thresholds that the suite names and that half of the cells' own noise exceeds.
+def _require_resolution(gate: Gate, pairs: Sequence[Match], comparison: Comparison) -> None:
+    """Refuse thresholds that the suite names and that the noise of half of the cells that have them exceeds.
 
     Raises:
-        UsageError: names the threshold, and what the machine can tell.
+        ThresholdTooFineError: names the threshold, and what the machine can tell.
     """
-    ids = {pair.label: pair.cell_id for pair in pairs}
-    by_metric: dict[str, list[tuple[Finding, float]]] = {}
-    for finding in findings:
+    ids = {pair.name: (pair.label, pair.cell_id) for pair in pairs}
+    told_of: dict[tuple[str, float], list[float]] = {}
+    for finding in comparison.findings:
         told = resolution_percent(finding)
         if finding.tier is Tier.TIME and told is not None:
-            by_metric.setdefault(finding.metric, []).append((finding, told))
-    for metric, told_of in by_metric.items():
-        machine = float(np.median([told for _, told in told_of]))
-        for finding, _ in told_of:
-            explicit = gate.explicit(finding.cell, ids[finding.cell], metric)
-            if explicit is not None and explicit < machine:
-                raise UsageError(
-                    f"a threshold of {explicit:g} % for {metric} is below what this machine can tell, which is "
-                    f"{machine:.2g} % with {finding.n} pairs of launches (median over {len(told_of)} cells)",
-                    where="gate.thresholds",
-                    fix=f"Raise it to {2 * machine:.2g} or more, add blocks, or use a quieter machine",
-                )
+            explicit = gate.explicit(*ids[finding.cell], finding.metric)
+            if explicit is not None:
+                told_of.setdefault((finding.metric, explicit), []).append(told)
+    for (metric, explicit), told_by in told_of.items():
+        machine = float(np.median(told_by))
+        if explicit < machine:
+            raise ThresholdTooFineError(
+                f"a threshold of {explicit:g} % for {metric} is below what this machine can tell, which is "
+                f"{machine:.2g} % (half the width of the interval, median over {len(told_by)} cells)",
+                fix=f"Raise it to {2 * machine:.2g} or more, raise measure.rounds or gate.blocks, or use a quieter "
+                "machine",
+                comparison=comparison,
+            )
 
 
 def _suites(base: RunSide, head: RunSide) -> list[str]:
@@ -133,9 +145,20 @@ def _suites(base: RunSide, head: RunSide) -> list[str]:
     )
 
 
+def _same_code(base: RunSide, head: RunSide) -> list[str]:
+    """Whoever meant to compare two versions must see that there was one."""
+    was, now = base.told().commits, head.told().commits
+    if base.run["run_id"] == head.run["run_id"] or was != now or len(now) != 1 or now[0].endswith("+"):
+        return []
+    return [f"Both ran the same code, commit {now[0]}: what differs is chance."]
+
+
 def _gates(base: RunSide, head: RunSide, overrides: Sequence[str]) -> list[str]:
     """Thresholds that head's suite changed: whoever reviews it must see that."""
-    was, now = (gate_of(side.run, (), None) for side in (base, head))
+    try:
+        was, now = (gate_of(side.run, (), None) for side in (base, head))
+    except UsageError as error:
+        return [f"The thresholds of {base.name} are of another version and were not looked at: {error.what}."]
     changed = [name for name in Gate.model_fields if getattr(was, name) != getattr(now, name)]
     said = [
         f"Head's suite changes gate.{name} ({getattr(was, name)} -> {getattr(now, name)})."

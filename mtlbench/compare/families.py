@@ -42,6 +42,12 @@ class Family:
         return label if len(self.pairs) == 1 else label.rpartition("/")[0]
 
     @property
+    def name(self) -> str:
+        """What findings call it: the label, and the machine where there are several."""
+        pair = self.pairs[0]
+        return f"{self.label} on {pair.machines[1]}" if pair.is_one_of_many else self.label
+
+    @property
     def cell_id(self) -> str:
         """The id of the first seed's cell."""
         return self.pairs[0].cell_id

@@ -27,6 +27,7 @@ METRIC = "hypervolume"
 _RESAMPLES = 1000
 _MARGIN = 0.1
 _LEAST_POINTS = 1.0
+_LOWEST = 0.001
 
 Pair = NDArray[np.float64]
 
@@ -94,7 +95,6 @@ def _judge(points: Sequence[_Point], gate: Gate) -> Finding:
     allowed = FRONT_PERCENT if explicit is None else explicit
     macs = np.array([point.macs for point in points]).T
     delta_m = np.stack([point.delta_m for point in points], axis=1)
-    base, head = _volumes(macs, delta_m)
     found = Finding(
         label,
         METRIC,
@@ -104,8 +104,9 @@ def _judge(points: Sequence[_Point], gate: Gate) -> Finding:
         threshold_percent=allowed,
         n=points[0].family.n_images,
     )
-    if not (np.isfinite(base[0]) and np.isfinite(head[0]) and base[0] > 0):
+    if not np.isfinite(delta_m[:, :, 0]).all():
         return replace(found, sentence="A delta-m of it is undefined, so the front has no hypervolume.")
+    base, head = _volumes(macs, delta_m)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = Drawn(100 * (head / base - 1), LEVEL)
     found = replace(
@@ -115,7 +116,7 @@ def _judge(points: Sequence[_Point], gate: Gate) -> Finding:
         unit="MMACs x points",
         change_percent=change.value,
         interval_percent=change.interval,
-        p=float((1 + np.count_nonzero(change.values[1:] >= -allowed)) / len(change.values)),
+        p=float((1 + np.count_nonzero(~(change.values[1:] < -allowed))) / len(change.values)),
     )
     judged = verdict_of_gain(found, "The front, in % of its hypervolume,")
     moved = _moved(points, macs, delta_m[:, :, 0])
@@ -125,12 +126,18 @@ def _judge(points: Sequence[_Point], gate: Gate) -> Finding:
 def _volumes(macs: Pair, delta_m: NDArray[np.float64]) -> Pair:
     """Hypervolume of base and head in every resample, [2, 1 + resamples], from one reference point.
 
-    It lies a tenth of the range, and at least a point, below and beyond all cells of both runs, so that the ends of the
-    front count too.
+    It lies a tenth of the range, and at least a point, below and beyond the fronts of both runs wherever their delta-m
+    may be, so that their ends count too; cells that others beat have no say in it.
     """
-    sample = delta_m[:, :, 0]
-    dearest = float(macs.max() + _MARGIN * np.ptp(macs) + 1)
-    worst = float(sample.min() - max(_MARGIN * np.ptp(sample), _LEAST_POINTS))
+    sides = list(zip(macs, delta_m, strict=True))
+    fronts = [pareto_front(cost, quality[:, 0]) for cost, quality in sides]
+    costs = np.concatenate([cost[front] for (cost, _), front in zip(sides, fronts, strict=True)])
+    lows = [
+        np.nanquantile(quality[front], _LOWEST) for (_, quality), front in zip(sides, fronts, strict=True)
+    ]
+    best = max(float(quality[:, 0].max()) for _, quality in sides)
+    dearest = float(costs.max() + _MARGIN * np.ptp(costs) + 1)
+    worst = float(min(lows) - max(_MARGIN * (best - min(lows)), _LEAST_POINTS))
     return np.array(
         [
             [hypervolume_2d(cost, quality, dearest, worst) for quality in side.T]

@@ -34,6 +34,9 @@ class GatePlan:
         out: folder that gets the run folders `base` and `head`.
         overrides: texts of the form `a.b=c`, for both sides.
         only: a shell pattern over cells, or None.
+        resume: whether to go on with what a gate that was interrupted left; else all is measured anew.
+        retrain: whether each side trains its own weights; else both use one cache, in which versions of components
+            tell whose weights are whose.
     """
 
     suite: Path
@@ -43,14 +46,25 @@ class GatePlan:
     out: Path
     overrides: Sequence[str] = ()
     only: str | None = None
+    resume: bool = False
+    retrain: bool = False
 
     def arguments(self, side: str) -> list[str]:
-        """What a side's mtlbench is told."""
+        """What a side's mtlbench is told: as many launches as both steps take, and no repeats of its own.
+
+        A repeat comes later than the launch beside it, and one side may repeat where the other does not.
+        """
         launches = self.gate.blocks + self.gate.confirm_blocks
-        changes = [*self.overrides, f"measure.launches={launches}"]
-        only = [] if self.only is None else ["--only", self.only]
+        changes = [*self.overrides, f"measure.launches={launches}", "measure.requeue=0"]
         sets = [word for change in changes for word in ("--set", change)]
-        return ["run", str(self.suite), "--out", str(self.out / side), *sets, *only]
+        only = [] if self.only is None else ["--only", self.only]
+        fresh = ["--fresh"] if self.retrain and not self.resume else []
+        return ["run", str(self.suite), "--out", str(self.out / side), *sets, *only, *fresh]
+
+    def environment(self, side: str) -> dict[str, str]:
+        """Variables of a side: a lock of its own, since whoever gives the turns holds the machine's."""
+        own = {"MTLBENCH_LOCK": str(self.out / f".{side}.lock")}
+        return own | ({"MTLBENCH_CACHE": str(self.out / f".{side}.cache")} if self.retrain else {})
 
 
 def run_gate(
@@ -59,8 +73,6 @@ def run_gate(
     on_launch: Callable[[str, Request], None] = lambda _side, _request: None,
 ) -> Comparison:
     """Run both sides, launch by launch in turn, and compare them.
-
-    A gate that was interrupted goes on where it stopped.
 
     Args:
         plan: what is run.
@@ -74,21 +86,19 @@ def run_gate(
     require_folder(plan.out, create=True)
     base = RunningSide("base", plan.base, plan.out / "base.log")
     head = RunningSide("head", plan.head, plan.out / "head.log")
-    sides = (base, head)
     with _alone(plan.out, said):
         try:
-            for side in sides:
+            for side in (base, head):
                 said(f"preparing {side.name}")
                 _prepare(plan, side)
             said("timing both in turn")
-            take_turns(base, head, wanted=_Suspects(plan, said).wanted, on_launch=on_launch)
-            for side in sides:
-                side.finish()
+            suspects = _Suspects(plan, said)
+            take_turns(base, head, groups=_groups(plan), wanted=suspects.wanted, on_launch=on_launch)
         finally:
-            for side in sides:
+            for side in (base, head):
                 side.stop()
-    gate_overrides = [text for text in plan.overrides if text.startswith("gate.")]
-    return compare_runs(plan.out / "base", plan.out / "head", overrides=gate_overrides)
+    own = [text for text in plan.overrides if text.startswith("gate.")]
+    return compare_runs(plan.out / "base", plan.out / "head", overrides=own)
 
 
 @dataclass
@@ -136,12 +146,15 @@ def _prepare(plan: GatePlan, side: RunningSide) -> None:
     Raises:
         UsageError: it timed without asking, so beside nothing.
     """
-    before = _timed(plan.out / side.name)
-    side.start(plan.arguments(side.name), plan.out / f".{side.name}.lock")
+    folder = RunFolder(plan.out / side.name)
+    if not plan.resume:
+        folder.forget(set(), everything=True)
+    before = _timed(folder)
+    side.start(plan.arguments(side.name), plan.environment(side.name))
     side.read()
     if side.ended:
         side.finish()
-        if _timed(plan.out / side.name) > before:
+        if _timed(folder) > before:
             raise UsageError(
                 f"{side.name} timed its launches without taking turns: its mtlbench is too old for that",
                 where=f"--{side.name} {side.command}",
@@ -149,6 +162,12 @@ def _prepare(plan: GatePlan, side: RunningSide) -> None:
             )
 
 
-def _timed(folder: Path) -> int:
+def _timed(folder: RunFolder) -> int:
     """Timed launches in the journal of a run folder, if there is one."""
-    return sum(launch["kind"] == "time" for launch in RunFolder(folder).launches())
+    return sum(launch["kind"] == "time" for launch in folder.launches())
+
+
+def _groups(plan: GatePlan) -> list[str]:
+    """Comparison groups in the order in which runs go through them."""
+    runs = [RunFolder(plan.out / name).require_run() for name in ("base", "head")]
+    return list(dict.fromkeys(entry["group"] for run in runs for entry in run["cells"].values()))

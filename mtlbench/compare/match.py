@@ -28,11 +28,13 @@ class Match:
         base: what base says about it.
         head: what head says about it.
         machines: ids of the machines of both.
+        is_one_of_many: whether both ran it on several machines.
     """
 
     base: Evidence
     head: Evidence
     machines: tuple[str, str]
+    is_one_of_many: bool = False
 
     @property
     def cell_id(self) -> str:
@@ -41,8 +43,13 @@ class Match:
         return cell_id
 
     @property
+    def name(self) -> str:
+        """What findings call it: its label, and the machine where there are several."""
+        return f"{self.label} on {self.machines[1]}" if self.is_one_of_many else self.label
+
+    @property
     def label(self) -> str:
-        """Its name."""
+        """Its label."""
         label: str = self.head.entry["label"]
         return label
 
@@ -123,7 +130,7 @@ def _machines(base: Mapping[str, Evidence], head: Mapping[str, Evidence]) -> Ite
     """On each machine that both ran on; where there is none, base's first beside head's first."""
     common = [machine for machine in base if machine in head]
     for machine in common:
-        yield Match(base[machine], head[machine], (machine, machine))
+        yield Match(base[machine], head[machine], (machine, machine), len(common) > 1)
     if not common:
         (ours, theirs) = next(iter(head)), next(iter(base))
         yield Match(base[theirs], head[ours], (theirs, ours))

@@ -61,7 +61,10 @@ def verdict_of_gain(found: Finding, what: str) -> Finding:
     interval, allowed = found.interval_percent, found.threshold_percent
     assert allowed is not None  # noqa: S101  # whoever asks has set it
     if interval is None:
-        sentence = f"{found.n} images have no spread, so nothing can be told."
+        few = (
+            "One image does not have" if found.n == 1 else f"Too few of the {found.n} images carry it to have"
+        )
+        sentence = f"{few} a spread, so nothing can be told."
         return replace(found, verdict=Verdict.INCONCLUSIVE, sentence=sentence)
     if interval.high < -allowed:
         return replace(
@@ -96,7 +99,7 @@ class _Judge:
         explicit = self.gate.explicit(self.family.label, self.family.cell_id, metric)
         default = max(_default_percent(family) for family in (self.family, *others))
         return Finding(
-            self.family.label,
+            self.family.name,
             metric,
             Tier.QUALITY,
             Verdict.INCONCLUSIVE,
@@ -153,12 +156,12 @@ class _Judge:
         if gain.value is None:
             return replace(found, **_undefined(found))  # type: ignore[arg-type]  # verdict and sentence
         allowed = found.threshold_percent or 0.0
-        worse = int(np.count_nonzero(gain.values[1:] >= -allowed))
+        not_worse = int(np.count_nonzero(~(gain.values[1:] < -allowed)))  # what is no number tells of no loss
         found = replace(
             found,
             change_percent=gain.value,
             interval_percent=gain.interval if self.family.n_images > 1 else None,
-            p=(1 + worse) / len(gain.values),
+            p=(1 + not_worse) / len(gain.values),
         )
         judged = verdict_of_gain(found, what)
         few = not self.family.same_weights and len(self.family.pairs) < ENOUGH_SEEDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mtlbench.errors import UsageError, did_you_mean
 from mtlbench.suite.gate import Gate
 from mtlbench.suite.overrides import apply_override
 from mtlbench.suite.problems import raise_validation
-from mtlbench.suite.yaml_source import Document, Position
+from mtlbench.suite.yaml_source import Document, KeyPath, Position
 
 __all__ = ["COLUMNS", "gate_of", "require_known"]
 
@@ -37,8 +37,9 @@ def gate_of(run: Mapping[str, Any], overrides: Sequence[str], tiers: str | None)
     Raises:
         UsageError: an override is malformed, or a value is not one that it can have.
     """
+    section = {"gate": run.get("gate") or {}}
     at = Position(Path("run.json"), 1, 1)
-    document = Document({"gate": dict(run.get("gate") or {})}, {(): at, ("gate",): at}, {})
+    document = Document(section, dict.fromkeys(_paths(section), at), {})
     for text in overrides:
         if not text.startswith("gate."):
             raise UsageError(
@@ -51,6 +52,14 @@ def gate_of(run: Mapping[str, Any], overrides: Sequence[str], tiers: str | None)
         return Gate.model_validate(document.value["gate"])
     except ValidationError as error:
         raise_validation(document, error, Gate, ("gate",))
+
+
+def _paths(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The place of every value in a document, itself included."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inside:
+        yield from _paths(item, (*path, key))
 
 
 def require_known(gate: Gate, run: Mapping[str, Any], findings: Iterable[Finding]) -> None:

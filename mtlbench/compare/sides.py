@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.compare.verdict import Side
+from mtlbench.results.description import require_description
 from mtlbench.results.evidence import Evidence, gather, is_disturbed
 from mtlbench.results.folder import RunFolder
 from mtlbench.results.journal import Launch
@@ -110,5 +111,6 @@ def open_side(name: str, path: Path) -> RunSide:
     """
     folder = RunFolder(path)
     run = folder.require_run()
+    require_description(run, path / "run.json")
     launches = folder.launches()
     return RunSide(name, folder, run, launches, gather(folder, run, launches))

@@ -7,6 +7,7 @@ them, which had no part in that, confirm it at 0.1 %. Only both together are a r
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -31,6 +32,9 @@ _TIME_PERCENT = {"shared": 10.0, "quiet": 3.0, "gpu": 3.0}
 _ENERGY_PERCENT = {"shared": 10.0, "quiet": 5.0, "gpu": 10.0}
 _MEMORY_PERCENT = 5.0
 _FASTER_OR_SLOWER = {"latency_ms": ("faster", "slower")}
+
+# A gate leaves a second or two between the launches of a pair; minutes are another mood of the machine.
+_MOST_BETWEEN_S = 30.0
 
 Times = NDArray[np.float64]
 Launches = list[tuple[Launch, Launch]]
@@ -68,25 +72,19 @@ def time_findings(pair: Match, gate: Gate) -> Iterator[Finding]:
         return  # neither was to be timed
     problem = _not_comparable(pair)
     if problem is not None:
-        yield Finding(pair.label, "latency_ms", Tier.TIME, *problem)
+        yield Finding(pair.name, "latency_ms", Tier.TIME, *problem)
         return
-    launches = _alike(pair.head.pairs(pair.base))
+    launches = _beside(pair)
     for measured in _METRICS:
-        has = [
+        was, now = (
             any(launch.get(measured.key) is not None for launch in side.timings.values())
             for side in (pair.base, pair.head)
-        ]
-        if all(has):
-            yield _judge(pair, gate, measured, [(base, head) for head, base in launches])
-        elif any(has):
-            lacking = "Head" if has[0] else "Base"
-            yield Finding(
-                pair.label,
-                measured.metric,
-                Tier.TIME,
-                Verdict.MISSING,
-                f"{lacking} has no {measured.metric}.",
-            )
+        )
+        if was and now:
+            yield _judge(pair, gate, measured, launches)
+        elif was:
+            lacking = f"Head has no {measured.metric}."
+            yield Finding(pair.name, measured.metric, Tier.TIME, Verdict.MISSING, lacking)
 
 
 def flagged(pair: Match, gate: Gate) -> bool:
@@ -118,28 +116,36 @@ def _not_comparable(pair: Match) -> tuple[Verdict, str] | None:
     for name, side in (("Base", base), ("Head", head)):
         if not side.timings:
             return Verdict.MISSING, f"{name} was not timed."
-    if not head.pairs(base):
+    if not _beside(pair):
         return (
             Verdict.NOT_COMPARABLE,
             "The runs did not take turns, so a difference may be the machine's: `mtlbench gate` runs them side by "
             "side.",
         )
-    if not _alike(head.pairs(base)):
-        was, now = (_shape(next(iter(side.timings.values()))) for side in (base, head))
-        return (
-            Verdict.NOT_COMPARABLE,
-            f"Base timed {was[0]} inputs in {was[1]} rounds, head {now[0]} in {now[1]}; more rounds, lower floors.",
-        )
     return None
 
 
-def _alike(launches: Launches) -> Launches:
-    """Pairs of head and base that timed as many inputs in as many rounds; a time limit may end one of them early."""
-    return [(head, base) for head, base in launches if _shape(head) == _shape(base)]
+def _beside(pair: Match) -> Launches:
+    """Launches of base and head of one block that ran one after the other, with nothing much between them.
+
+    Where a time limit ended some of them early, the floors of all are over as many rounds as the shortest has.
+    """
+    found = [
+        (base, head) for head, base in pair.head.pairs(pair.base) if _gap_s(base, head) <= _MOST_BETWEEN_S
+    ]
+    rounds = {launch.get("n_rounds") or 0 for both in found for launch in both}
+    if len(rounds) > 1:
+        least = min(rounds)
+        found = [
+            (pair.base.with_rounds(base, least), pair.head.with_rounds(head, least)) for base, head in found
+        ]
+    return found
 
 
-def _shape(launch: Launch) -> tuple[int, int | None]:
-    return len(launch["floors_ms"]), launch.get("n_rounds")
+def _gap_s(base: Launch, head: Launch) -> float:
+    """Time between the end of the earlier and the start of the later one."""
+    first, second = sorted((base, head), key=lambda launch: float(launch["started_unix_s"]))
+    return float(second["started_unix_s"] - first["started_unix_s"] - first.get("duration_s", 0.0))
 
 
 def _machines_differ(pair: Match) -> str:
@@ -157,7 +163,7 @@ def _judge(pair: Match, gate: Gate, measured: _Measured, launches: Launches) -> 
     explicit = gate.explicit(pair.label, pair.cell_id, measured.metric)
     percent = measured.default_percent(gate.place) if explicit is None else explicit
     blank = Finding(
-        pair.label,
+        pair.name,
         measured.metric,
         Tier.TIME,
         Verdict.INCONCLUSIVE,
@@ -168,7 +174,7 @@ def _judge(pair: Match, gate: Gate, measured: _Measured, launches: Launches) -> 
     first = _values([both for both in launches if both[0]["block"] < gate.blocks], measured.key)
     more = _values([both for both in launches if both[0]["block"] >= gate.blocks], measured.key)
     if first.pairs < fewest_pairs(FLAG_ALPHA):
-        why = f", and {first.left_out} more hold values that are not above zero" if first.left_out else ""
+        why = f", and {first.left_out} more do not hold times above zero" if first.left_out else ""
         few = f"{first.pairs} blocks ran side by side{why}; at 1 % fewer than {fewest_pairs(FLAG_ALPHA)} tell nothing."
         return replace(blank, n=first.pairs, sentence=few)
     found = _step(blank, first, FLAG_ALPHA)
@@ -203,7 +209,12 @@ def _values(launches: Launches, key: str) -> _Values:
     sides = [
         [np.atleast_1d(np.array(launch.get(key), dtype=np.float64)) for launch in both] for both in ordered
     ]
-    sound = [both for both in sides if all(np.isfinite(side).all() and (side > 0).all() for side in both)]
+    usual = Counter(side.shape for both in sides for side in both).most_common(1)
+    sound = [
+        both
+        for both in sides
+        if all(side.shape == usual[0][0] and np.isfinite(side).all() and (side > 0).all() for side in both)
+    ]
     if not sound:
         return _Values(np.empty((0, 1)), np.empty((0, 1)), len(sides))
     base, head = (np.stack([both[index] for both in sound]) for index in (0, 1))

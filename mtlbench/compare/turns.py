@@ -13,6 +13,7 @@ import random
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -23,7 +24,8 @@ from mtlbench.execute.turns import TURNS
 __all__ = ["Request", "RunningSide", "take_turns"]
 
 _FINE = (0, 4)
-_CELLS_FAILED, _USAGE, _UNFIT = 4, 2, 5
+_PATIENCE_S = 10.0
+_USAGE, _UNFIT = 2, 5
 
 
 class Request(NamedTuple):
@@ -59,15 +61,22 @@ class RunningSide:
     requests: IO[str] | None = None
     replies: IO[str] | None = None
 
-    def start(self, arguments: Sequence[str], lock: Path) -> None:
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the run; it trains and evaluates, and then asks for its first timed launch.
+
+        Args:
+            arguments: what its mtlbench is told.
+            environment: variables beside this process's own.
 
         Raises:
             UsageError: its command cannot be started.
         """
         replies_in, replies_out = os.pipe()
         requests_in, requests_out = os.pipe()
-        environment = {**os.environ, TURNS: f"{replies_in},{requests_out}", "MTLBENCH_LOCK": str(lock)}
+        own = {
+            TURNS: f"{replies_in},{requests_out}",
+            "PYTHONSAFEPATH": "1",
+        }  # the checkout we stand in is head's
         try:
             with self.log.open("wb") as log:
                 self.process = subprocess.Popen(
@@ -75,7 +84,7 @@ class RunningSide:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=environment,
+                    env={**os.environ, **environment, **own},
                     pass_fds=(replies_in, requests_out),
                 )
         except (OSError, ValueError) as error:
@@ -95,10 +104,19 @@ class RunningSide:
         """Read the next request; the run has ended where there is none."""
         assert self.requests is not None  # noqa: S101  # it was started
         line = self.requests.readline()
-        if line.endswith("\n"):
-            self.waiting, self.asked = Request(**json.loads(line)), True
-        else:
+        if not line.endswith("\n"):
             self.waiting, self.ended = None, True
+            return
+        try:
+            asked = json.loads(line)
+            self.waiting = Request(str(asked["cell_id"]), str(asked["group"]), int(asked["block"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"{self.name} asks for launches in words of another version: {line.strip()[:80]}",
+                where=f"--{self.name} {self.command}",
+                fix="Compare versions that understand each other",
+            ) from error
+        self.asked = True
 
     def reply(self, word: str) -> None:
         """Answer the request that waits: `go` or `skip`."""
@@ -107,11 +125,9 @@ class RunningSide:
         if word == "go":
             self.served.add(self.waiting)
         self.waiting = None
-        try:
+        with suppress(BrokenPipeError):  # it has died, which reading its next request tells
             self.replies.write(word + "\n")
             self.replies.flush()
-        except BrokenPipeError:
-            self.ended = True
 
     def finish(self) -> int:
         """Wait for its end; its exit code.
@@ -139,15 +155,22 @@ class RunningSide:
         """End it now; what it has journaled stays."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait()
+            try:
+                self.process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         for stream in (self.requests, self.replies):
-            if stream is not None and not stream.closed:
-                stream.close()
+            if stream is not None:
+                with suppress(OSError):  # a reply that nobody reads any more
+                    stream.close()
 
 
 def take_turns(
     base: RunningSide,
     head: RunningSide,
+    *,
+    groups: Sequence[str],
     wanted: Callable[[Request], bool],
     on_launch: Callable[[str, Request], None],
 ) -> None:
@@ -156,12 +179,15 @@ def take_turns(
     Args:
         base: waits for its first launch, or has ended.
         head: the same.
-        wanted: whether a launch is to run at all; asked when every earlier block of its group is done on both sides.
+        groups: comparison groups in the order in which the runs go through them.
+        wanted: whether a launch is to run at all; asked when all that comes before it is done on both sides.
         on_launch: told the side and the launch that starts.
+
+    Raises:
+        MtlbenchError: a side ended in the middle; what it said.
     """
-    sides = (base, head)
-    while not all(side.ended for side in sides):
-        for side in _next(*sides):
+    while not (base.ended and head.ended):
+        for side in _next(base, head, groups):
             assert side.waiting is not None  # noqa: S101  # `_next` gives sides that wait
             if wanted(side.waiting):
                 on_launch(side.name, side.waiting)
@@ -169,22 +195,28 @@ def take_turns(
             else:
                 side.reply("skip")
             side.read()  # the launch has ended when the run asks for the next one
+            if side.ended:
+                side.finish()
 
 
-def _next(base: RunningSide, head: RunningSide) -> list[RunningSide]:
-    """Who goes now, in order."""
+def _next(base: RunningSide, head: RunningSide, groups: Sequence[str]) -> list[RunningSide]:
+    """Who goes now, in order: both where they wait for the same launch, else who is behind."""
     waiting = [side for side in (base, head) if side.waiting is not None]
-    if len(waiting) < 2:  # the other has ended
+    if len(waiting) == 1:
         return waiting
-    ours, theirs = head.waiting, base.waiting
-    if ours == theirs:
+    if base.waiting == head.waiting:
         order = [base, head]
-        random.Random(f"{ours}").shuffle(order)  # noqa: S311  # an order, not a secret
+        random.Random(f"{base.waiting}").shuffle(order)  # noqa: S311  # an order, not a secret
         return order
-    assert ours is not None  # noqa: S101  # both wait
-    assert theirs is not None  # noqa: S101
-    for side in (base, head):
+    for side in waiting:
         if side.waiting in side.served:
             return [side]  # a repeat
-    behind = base if theirs in head.served or theirs.block < ours.block else head
-    return [behind]
+
+    def place(side: RunningSide) -> tuple[int, int, bool]:
+        assert side.waiting is not None  # noqa: S101  # both wait
+        _, group, block = side.waiting
+        other = head if side is base else base
+        at = groups.index(group) if group in groups else len(groups)
+        return at, block, side.waiting not in other.served
+
+    return [min(waiting, key=place)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import mtlbench
 from mtlbench.errors import MtlbenchError
 
 __all__ = ["RunStopped", "WorkerFailedError", "WorkerPool"]
@@ -100,12 +101,13 @@ class WorkerPool:
             self.check()
             try:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "mtlbench.execute.worker"],
+                    # -P: a folder named mtlbench where the user happens to be is not what this process runs.
+                    [sys.executable, "-P", "-m", "mtlbench.execute.worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     text=True,
-                    env={**os.environ, **environment, "MTLBENCH_PARENT": str(os.getpid())},
+                    env={**os.environ, **_own_code(), **environment, "MTLBENCH_PARENT": str(os.getpid())},
                     pass_fds=tuple(inherited),
                     # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers in order.
                     start_new_session=True,
@@ -124,6 +126,14 @@ class WorkerPool:
                 stream.close()
         with self._lock:
             self._running.discard(process)
+
+
+def _own_code() -> dict[str, str]:
+    """What lets a worker find the very package that runs here, also where that is a checkout nobody installed."""
+    root = Path(mtlbench.__file__).resolve().parents[1]
+    if root.name in ("site-packages", "dist-packages"):
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def _converse(

@@ -6,13 +6,16 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mtlbench import tasks
+from mtlbench.errors import JournalError
 from mtlbench.measure.warnings import DISTURBED
 from mtlbench.results.folder import RunFolder
 from mtlbench.results.journal import Launch
@@ -78,43 +81,57 @@ class Evidence:
         if self.evaluation is None or not self.folder.has_samples(self.evaluation):
             return {}
         path = self.folder.sample_file(self.evaluation)
-        names = [name for name in pq.read_schema(path).names if name.startswith("statistics.")]
-        table = pq.read_table(path, columns=names)
-        return {
-            name.removeprefix("statistics."): np.array(table[name].to_pylist(), dtype=np.float64)
-            for name in names
-        }
+        found = {}
+        for name in (name for name in _column_names(path) if name.startswith("statistics.")):
+            try:
+                rows = np.array(_column(path, name).to_pylist(), dtype=np.float64)
+            except (ValueError, TypeError) as error:
+                raise _unreadable(path, f"{name} is no table of numbers") from error
+            if rows.ndim != 2:  # images by statistics
+                raise _unreadable(path, f"{name} is no table of numbers")
+            found[name.removeprefix("statistics.")] = rows
+        return found
 
     @cached_property
     def image_ids(self) -> list[str]:
         """Ids of the evaluated images, in the order of `statistics`."""
         if self.evaluation is None or not self.folder.has_samples(self.evaluation):
             return []
-        ids: list[str] = pq.read_table(self.folder.sample_file(self.evaluation), columns=["id"])[
-            "id"
-        ].to_pylist()
-        return ids
+        ids = _column(self.folder.sample_file(self.evaluation), "id").to_pylist()
+        return [str(image) for image in ids]
 
     @cached_property
     def image_macs(self) -> NDArray[np.float64]:
         """Executed MACs of the evaluated images, in the order of `statistics`; empty where samples are gone."""
         if self.evaluation is None or not self.folder.has_samples(self.evaluation):
             return np.empty(0)
-        table = pq.read_table(self.folder.sample_file(self.evaluation), columns=["macs_executed"])
-        return np.array(table["macs_executed"].to_pylist(), dtype=np.float64)
+        macs = _column(self.folder.sample_file(self.evaluation), "macs_executed").to_pylist()
+        return np.array(macs, dtype=np.float64)
 
     @cached_property
     def latencies_ms(self) -> NDArray[np.float64]:
         """All calls of all launches, pooled."""
         launches = [launch for launch in self.timings.values() if self.folder.has_samples(launch)]
         paths = [self.folder.sample_file(launch) for launch in launches]
-        columns = [pq.read_table(path, columns=["latency_ns"])["latency_ns"].to_numpy() for path in paths]
+        columns = [_column(path, "latency_ns").to_numpy() for path in paths]
         return np.concatenate(columns) / 1e6 if columns else np.empty(0)
 
     def numbers(self, key: str) -> NDArray[np.float64]:
         """The values of one key over the timing launches that have it."""
         values = [launch.get(key) for launch in self.timings.values()]
         return np.array([v for v in values if v is not None and math.isfinite(v)], dtype=np.float64)
+
+    def with_rounds(self, launch: Launch, rounds: int) -> Launch:
+        """A timed launch as if it had ended after so many rounds; its floors are not numbers where samples are gone."""
+        floors: list[float] = [math.nan] * len(launch["floors_ms"])
+        if self.folder.has_samples(launch):
+            path = self.folder.sample_file(launch)
+            columns = {name: _column(path, name).to_numpy() for name in ("round", "input", "latency_ns")}
+            early = columns["round"] < rounds
+            of_input = [early & (columns["input"] == number) for number in range(len(floors))]
+            latency_ms = columns["latency_ns"] / 1e6
+            floors = [float(latency_ms[rows].min(initial=np.inf)) for rows in of_input]
+        return {**launch, "floors_ms": floors, "n_rounds": rounds}
 
     def pairs(self, other: Evidence) -> list[tuple[Launch, Launch]]:
         """Own and other's launches of the same block that ran side by side."""
@@ -134,6 +151,34 @@ class Evidence:
         if changed:
             return f"It and its baseline ran different code ({', '.join(changed)}); run the suite again."
         return None
+
+
+def _column(path: Path, name: str) -> pa.ChunkedArray:
+    """One column of a file of samples.
+
+    Raises:
+        JournalError: the file is damaged or lacks it; names both.
+    """
+    if name not in _column_names(path):
+        raise _unreadable(path, f"lacks the column {name}")
+    try:
+        return pq.read_table(path, columns=[name])[name]
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, f"cannot be read: {error}") from error
+
+
+def _column_names(path: Path) -> list[str]:
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, f"cannot be read: {error}") from error
+    return names
+
+
+def _unreadable(path: Path, what: str) -> JournalError:
+    return JournalError(
+        what, where=str(path), fix="Remove it and run the suite again, which repeats that launch"
+    )
 
 
 def gather(

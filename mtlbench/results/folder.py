@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import CellFailedError, JournalError, UsageError
-from mtlbench.results.journal import SCHEMA_VERSION, Launch, read_journal
+from mtlbench.results.description import require_known_schema
+from mtlbench.results.journal import Launch, read_journal
 
 __all__ = ["RunFolder", "require_folder", "write_atomically"]
 
@@ -84,20 +85,16 @@ class RunFolder:
         """
         path = self.path / "run.json"
         try:
-            run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            run = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
             raise JournalError(
                 f"not JSON: {error}", where=str(path), fix="Restore it, or run the suite again with --fresh"
             ) from error
-        if run.get("schema_version", 0) > SCHEMA_VERSION:
-            raise JournalError(
-                f"schema version {run['schema_version']} is not known",
-                where=str(path),
-                fix="Read it with the mtlbench that wrote it",
-            )
-        return run
+        require_known_schema(run, path)
+        found: dict[str, Any] = run
+        return found
 
     def require_run(self) -> dict[str, Any]:
         """`run.json` of an existing run.
@@ -110,7 +107,7 @@ class RunFolder:
             raise UsageError(
                 "not a run folder: no run.json", where=str(self.path), fix="Name a folder that `run` wrote"
             )
-        if not run["cells"]:
+        if not run.get("cells"):
             raise CellFailedError("the run has no cells", where=str(self.path))
         return run
 

@@ -37,9 +37,12 @@ _NUMBER_PREFIXES = (
     "subset.",
 )
 _NUMBERS = ("started_unix_s", "block", "floors_ms", "load_ms", "first_call_ms", "energy_mj", "weights_mib")
+_NEVER_NULL = ("started_unix_s", "duration_s", "block")
+_TEXTS = ("run_id", "machine_id", "session", "launch_id", "kind", "cell_id", "status", "reuse_key")
+_LISTS = ("uncounted_ops", "warnings", "floors_ms", "artifact_ids")
 _NO_NUMBERS = ("macs_refused", "macs_source", "macs_notes")
 _REQUIRED_OF_RESULTS = {
-    "evaluate": ("macs_full", "macs_executed", "macs_refused", "uncounted_ops"),
+    "evaluate": ("weights_hash", "data_hash", "macs_full", "macs_executed", "macs_refused", "uncounted_ops"),
     "profile": ("memory_peak_mib", "time_watched_ms"),
     "time": ("latency_ms", "floors_ms"),
 }
@@ -114,6 +117,15 @@ def _parse(line: bytes, path: Path, number: int) -> Launch:
         raise JournalError(
             f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again"
         )
+    kinds = {key: "text" for key in _TEXTS if not isinstance(launch.get(key), str)}
+    kinds |= {key: "a list" for key in _LISTS if key in launch and not isinstance(launch[key], list)}
+    kinds |= {key: "a number" for key in _NEVER_NULL if key in launch and not _is_number(launch[key])}
+    if launch.get("floors_ms") == []:
+        kinds["floors_ms"] = "a list of numbers"
+    for key, kind in kinds.items():
+        raise JournalError(
+            f"{key} is not {kind}: {launch.get(key)!r:.60}", where=where, fix="Correct the line"
+        )
     wrong = [key for key, value in launch.items() if _is_measured(key) and not _is_numeric(value)]
     if wrong:
         raise JournalError(
@@ -129,7 +141,11 @@ def _is_measured(key: str) -> bool:
 def _is_numeric(value: Any) -> bool:
     if isinstance(value, list):
         return all(_is_numeric(item) for item in value)
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    return value is None or _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _finite(value: Any) -> Any:

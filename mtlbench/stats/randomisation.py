@@ -22,10 +22,10 @@ __all__ = ["PairedRatio", "Randomisation", "fewest_pairs", "location", "paired_r
 
 QUARTILE = 0.25
 _MOST_EXACT = 12
-_DRAWS = 8191
+_DRAWS = 4095
 _TIE = 1e-6
 _SLACK = 1e-12
-_STEPS = 16
+_STEPS = 12
 
 Values = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Randomisation:
     Args:
         base: [pairs, n], above zero: n times per launch (an input's floor each), or one.
         head: the same of the other side; row b ran beside row b of `base`.
-        seed: of the assignments, where there are too many for all of them (more than 12 pairs): 8191 are drawn then.
+        seed: of the assignments, where there are too many for all of them (more than 12 pairs): 4095 are drawn then.
         draws: how many instead.
 
     Raises:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
@@ -26,6 +27,8 @@ def main() -> int:
     parser.add_argument("--only-first", type=int, default=10**6)
     parser.add_argument("--repeat", action="store_true")
     parser.add_argument("--deaf", action="store_true")
+    parser.add_argument("--crash-at", type=int, default=-1)
+    parser.add_argument("--babble", action="store_true")
     parser.add_argument("--lacks", default="no such cell")
     parser.add_argument("--code", type=int, default=0)
     parser.add_argument("words", nargs=2)
@@ -33,6 +36,12 @@ def main() -> int:
     parser.add_argument("--set", action="append")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    if not sys.flags.safe_path:
+        sys.stderr.write("mtlbench: whatever lies in the current folder could be imported\n")
+        return 70
+    if given.babble:
+        os.write(int(os.environ["MTLBENCH_TURNS"].split(",")[1]), b'{"launch": 3}\n')
+        return 0
     if given.code:
         sys.stderr.write("mtlbench: something: is wrong. Mend it.\n")
         return given.code
@@ -54,6 +63,9 @@ def main() -> int:
     turns = Turns() if given.deaf else Turns.from_environment()
     rng = np.random.default_rng(given.seed)
     for block in range(launches):
+        if block == given.crash_at:
+            sys.stderr.write("mtlbench: it broke\n")
+            return 70
         for evaluation in evaluations:
             label = run["cells"][evaluation["cell_id"]]["label"]
             for attempt in range(1 + (given.repeat and block == 3)):

@@ -89,3 +89,18 @@ def test_a_suite_that_fails_leaves_the_baseline(made_up, monkeypatch, capsys):
     assert main(["baseline", "ci", "--folder", str(made_up)]) == 4
     assert "no memory" in capsys.readouterr().err
     assert (made_up / "run.json").exists()
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(made_up, capsys):
+    made_up.mkdir()
+    (made_up / "thesis.tex").write_text("years of work")
+    assert main(["baseline", "ci", "--folder", str(made_up)]) == 2
+    assert "something else" in capsys.readouterr().err
+    assert [path.name for path in made_up.iterdir()] == ["thesis.tex"]
+
+
+def test_what_lies_beside_a_baseline_stays(made_up):
+    runs.copy(made_up.parent, made_up.name)
+    (made_up / "notes.md").write_text("why")
+    assert main(["baseline", "ci", "--folder", str(made_up)]) == 0
+    assert (made_up / "notes.md").exists()

@@ -169,3 +169,36 @@ def test_counts_by_other_rules_are_not_comparable(sides):
     comparison = compare(sides)
     assert comparison.counts.keys() == {Verdict.NOT_COMPARABLE}
     assert all("`measure`" in f.sentence and f.tier is Tier.EXACT for f in comparison.findings)
+
+
+def test_lost_predictions_are_missing_not_equal(sides):
+    for path in (sides[1] / "samples").iterdir():
+        path.unlink()
+    comparison = compare(sides)
+    assert runs.found(comparison, runs.STATIC, "predictions.depth").verdict is Verdict.MISSING
+    assert comparison.exit_code == 4
+
+
+def test_predictions_where_there_were_none_are_a_change(sides):
+    runs.edit_statistics(sides[0], runs.STATIC, "depth", lambda values: 0 * values)
+    assert runs.found(compare(sides), runs.STATIC, "predictions.depth").verdict is Verdict.REGRESSION
+
+
+def test_what_only_head_measures_is_new_not_missing(sides):
+    runs.edit_launches(sides[0], runs.set_keys(memory_tensors_mib=None), runs.STATIC, "profile")
+    assert compare(sides).exit_code == 0
+    assert runs.found(compare(sides[::-1]), runs.STATIC, "memory_tensors_mib").verdict is Verdict.MISSING
+
+
+def test_another_training_may_decide_elsewhere(sides):
+    part = "macs_part.encoder.block.2"
+    runs.edit_launches(
+        sides[1],
+        lambda launch: launch.update({part: launch[part] * 1.3, "weights_hash": "other"}),
+        runs.ADAPTIVE,
+        "evaluate",
+    )
+    runs.edit_launches(sides[1], runs.set_keys(weights_hash="other"), runs.ADAPTIVE, "profile")
+    assert runs.found(compare(sides), runs.ADAPTIVE, "paths").verdict is Verdict.PASS
+    runs.edit_launches(sides[1], runs.set_keys(**{part.replace(".", "__"): 0.0}), runs.ADAPTIVE, "evaluate")
+    assert runs.found(compare(sides), runs.ADAPTIVE, "paths").verdict is Verdict.REGRESSION

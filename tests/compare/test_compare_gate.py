@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,39 @@ def test_a_side_that_does_not_take_turns_is_refused(tmp_path):
         run_gate(plan(tmp_path, base=("--deaf",)))
 
 
+def test_a_side_that_crashes_in_the_middle_ends_the_other(tmp_path):
+    order = []
+    crashing = plan(tmp_path, head=("--seed", 2, "--crash-at", 3))
+    with pytest.raises(MtlbenchError, match="head ended with exit code 70: it broke"):
+        run_gate(crashing, on_launch=lambda name, request: order.append(request.block))
+    assert max(order) < 3 + 1
+
+
+def test_requests_in_other_words_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="words of another version"):
+        run_gate(plan(tmp_path, head=("--babble",)))
+
+
+def test_a_gate_measures_anew(tmp_path):
+    run_gate(plan(tmp_path, head=("--seed", 2, "--factor", 1.3)))
+    order = []
+    comparison = run_gate(plan(tmp_path), on_launch=lambda *asked: order.append(asked))
+    assert len(order) == 2 * 7 * CELLS
+    assert comparison.exit_code == 0
+
+
+def test_what_a_side_is_told(tmp_path):
+    usual = plan(tmp_path)
+    assert "measure.requeue=0" in usual.arguments("head")
+    assert "--fresh" not in usual.arguments("head")
+    assert "MTLBENCH_CACHE" not in usual.environment("head")
+    retrained = replace(usual, retrain=True)
+    assert "--fresh" in retrained.arguments("head")
+    caches = {retrained.environment(name)["MTLBENCH_CACHE"] for name in ("base", "head")}
+    assert len(caches) == 2
+    assert "--fresh" not in replace(retrained, resume=True).arguments("head")
+
+
 def test_a_command_that_is_none_is_refused(tmp_path):
     wrong = GatePlan(Path("any.yaml"), GATE, "/nowhere/mtlbench", side(), tmp_path / "gate", OVERRIDES)
     with pytest.raises(UsageError, match="cannot be started"):
@@ -132,6 +166,9 @@ class Scripted(RunningSide):
         self.waiting = next(self.script, None)
         self.ended = self.waiting is None
 
+    def finish(self):
+        return 0
+
     def reply(self, word):
         self.answers.append((self.waiting, word))
         self.served.add(self.waiting)
@@ -143,6 +180,29 @@ def test_earlier_blocks_of_the_other_side_go_first():
     later = Request("a", "g", 1)
     order = []
     base, head = Scripted("base", [a, later]), Scripted("head", [b, a, later])
-    take_turns(base, head, lambda _: True, lambda name, request: order.append((name, request)))
+    take_turns(
+        base,
+        head,
+        groups=["g"],
+        wanted=lambda _: True,
+        on_launch=lambda name, request: order.append((name, request)),
+    )
     assert {request for _, request in order[:3]} == {a, b}
     assert {request for _, request in order[3:]} == {later}
+
+
+def test_a_group_that_one_side_lacks_does_not_tear_pairs_apart():
+    def asked(group):
+        return [Request(f"{group}{cell}", group, block) for block in range(3) for cell in range(2)]
+
+    order = []
+    base, head = Scripted("base", asked("b")), Scripted("head", asked("a") + asked("b"))
+    take_turns(
+        base,
+        head,
+        groups=["a", "b"],
+        wanted=lambda _: True,
+        on_launch=lambda name, request: order.append(request),
+    )
+    assert [request.group for request in order[:6]] == ["a"] * 6
+    assert order[6::2] == order[7::2] == asked("b")

@@ -201,3 +201,30 @@ def test_the_front_says_who_left_it(sides):
     )
     (finding,) = compare(sides, tiers="front").findings
     assert "Lost from it: adamtl[budget=0.6]" in finding.sentence
+
+
+def test_cells_that_others_beat_have_no_say_in_the_front(sides):
+    runs.edit_statistics(sides[1], runs.ADAPTIVE, "depth", lambda rows: rows * [1.5, 1, 1, 1])
+    (alone,) = compare(sides, tiers="front").findings
+    for run in sides:
+        runs.edit_launches(
+            run,
+            lambda launch: launch.update(macs_executed=launch["macs_executed"] * 50),
+            "computation_sharing",
+            "evaluate",
+        )
+        runs.edit_statistics(run, "computation_sharing", "depth", lambda rows: rows * [9, 1, 1, 1])
+    (beside,) = compare(sides, tiers="front").findings
+    assert beside.change_percent == pytest.approx(alone.change_percent)
+
+
+def test_resamples_without_a_value_are_no_evidence(sides):
+    def one_image(rows):
+        return rows * (np.arange(len(rows)) == 0)[:, None]
+
+    for run in sides:
+        runs.edit_statistics(run, runs.STATIC, "depth", one_image)
+    finding = runs.found(compare(sides), runs.STATIC, RMSE)
+    assert finding.p == 1
+    assert finding.verdict is Verdict.INCONCLUSIVE
+    assert "carry" in finding.sentence

@@ -283,3 +283,109 @@ def test_what_is_no_run_folder_is_a_usage_error(sides, missing, tmp_path, capsys
     named[missing] = str(tmp_path)
     assert main(["compare", *named]) == 2
     assert "not a run folder" in capsys.readouterr().err
+
+
+def drop(path):
+    """A change of run.json that removes what a path of keys leads to; `*` stands for the first cell."""
+
+    def change(content):
+        *way, last = path
+        for key in way:
+            content = content[next(iter(content)) if key == "*" else key]
+        del content[last]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        *((drop(path), path[-1]) for path in (("suite",), ("run_id",), ("measure",), ("primary",))),
+        *((drop(("cells", "*", key)), key) for key in ("unsupported", "label", "spec", "decision")),
+        (drop(("measure", "launches")), "measure.launches"),
+        (lambda run: run.update(schema_version="2"), "'2'"),
+        (lambda run: run.update(cells={"x": 3}), "cells.x"),
+        (lambda run: run.clear(), "no cells"),
+    ],
+)
+def test_a_description_that_lacks_something_is_refused_with_its_name(sides, change, words, capsys):
+    runs.edit_run(sides[0], change)
+    assert main(["compare", str(sides[0]), str(sides[1])]) == 4
+    said = capsys.readouterr().err
+    assert words in said
+    assert str(sides[0]) in said
+
+
+def test_thresholds_of_a_later_version_in_base_are_a_note(sides):
+    runs.edit_run(sides[0], lambda run: run.update(gate={"moon_phase": 3}))
+    comparison = compare_runs(*sides)
+    assert comparison.exit_code == 0
+    assert any("moon_phase" in note for note in comparison.notes)
+    assert main(["compare", str(sides[1]), str(sides[0])]) == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"uncounted_ops": None},
+        {"warnings": None},
+        {"started_unix_s": None},
+        {"floors_ms": 3.0},
+        {"floors_ms": []},
+        {"duration_s": "long"},
+        {"machine_id": ["m"]},
+        {"params": "many"},
+    ],
+)
+def test_values_of_another_kind_are_refused_with_their_line(sides, values, capsys):
+    runs.edit_launches(sides[1], runs.set_keys(**values), runs.STATIC, "evaluate")
+    assert main(["compare", str(sides[0]), str(sides[1])]) == 4
+    said = capsys.readouterr().err
+    assert next(iter(values)) in said
+    assert "launches.jsonl:" in said
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "column", "ragged"])
+def test_a_damaged_file_of_samples_is_named(sides, damage, capsys):
+    def change(columns):
+        if damage == "column":
+            return {name: values for name, values in columns.items() if name != "id"}
+        rows = columns["statistics.depth"]
+        return columns | {"statistics.depth": [rows[0][:-1], *rows[1:]]}
+
+    (path,) = (sides[1] / "samples").glob(f"{runs.cell_id(sides[1], runs.STATIC)}-*.parquet")
+    if damage in ("cut", "empty"):
+        path.write_bytes(path.read_bytes()[: 100 if damage == "cut" else 0])
+    else:
+        runs.edit_samples(sides[1], runs.STATIC, change)
+    assert main(["compare", str(sides[0]), str(sides[1])]) == 4
+    assert path.name in capsys.readouterr().err
+
+
+def test_the_same_code_on_both_sides_is_said(sides):
+    for run, name in zip(sides, "ab", strict=True):
+        runs.edit_run(run, lambda content, name=name: content.update(run_id=name))
+        runs.edit_launches(run, runs.set_keys(environment__git_dirty=False, environment__git_commit="c" * 40))
+    assert any("same code" in note for note in compare_runs(*sides).notes)
+    runs.edit_launches(sides[1], runs.set_keys(environment__git_commit="d" * 40))
+    assert not any("same code" in note for note in compare_runs(*sides).notes)
+
+
+def test_each_of_several_machines_is_named(sides):
+    for run in sides:
+        mine = (run / "launches.jsonl").read_text()
+        runs.edit_launches(run, runs.set_keys(machine_id="other"))
+        (run / "launches.jsonl").write_text((run / "launches.jsonl").read_text() + mine)
+    found = [f.cell for f in compare_runs(*sides, tiers="exact").findings if f.metric == "params"]
+    assert len(found) == len(set(found)) == 10
+    assert any(name.endswith(" on other") for name in found)
+
+
+def test_a_refused_threshold_is_shown_with_what_was_found(sides, tmp_path, capsys):
+    for run, start in zip(sides, (1.0e9, 1.0e9 + 5), strict=True):
+        runs.add_times(run, start=start, spread=0.2, seed=int(start) % 7)
+    report = tmp_path / "out.json"
+    options = ["--set", "gate.thresholds.latency_ms=0.1", "--json", str(report)]
+    assert main(["compare", str(sides[0]), str(sides[1]), *options]) == 2
+    assert "below what this machine can tell" in capsys.readouterr().err
+    assert json.loads(report.read_text())["findings"]

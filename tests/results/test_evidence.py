@@ -40,7 +40,9 @@ def _row(evidence):
     entry.update(decision="static", waivers=[], cell_id="c", label="c", role="requested", budget=None)
     entry.update(dataset="d", encoder="e", hardware="h", reference_id="c", baseline_ids={})
     entry["spec"] |= {"variant": {"name": "v"}, "point": {}, "seed": 0, "hardware": {"batch": 1}}
-    return cell_row(evidence, {"run_id": "r", "suite": "s", "measure": {"resamples": 100, "launches": 6}}, "m")
+    return cell_row(
+        evidence, {"run_id": "r", "suite": "s", "measure": {"resamples": 100, "launches": 6}}, "m"
+    )
 
 
 A = [_launch("evaluate", key="A"), *(_launch("time", block, "A") for block in range(3))]

@@ -1,0 +1,75 @@
+"""Whether a `run.json` is one: what readers rely on is there, and of the right kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mtlbench.errors import JournalError
+from mtlbench.results.journal import SCHEMA_VERSION
+
+__all__ = ["require_description", "require_known_schema"]
+
+_OF_RUN: dict[str, type] = {"run_id": str, "suite": str, "measure": dict, "primary": dict, "cells": dict}
+_OF_MEASURE: dict[str, type] = {"launches": int, "resamples": int}
+_OF_CELL: dict[str, type] = {
+    **dict.fromkeys(("cell_id", "label", "group", "role", "dataset", "encoder", "hardware"), str),
+    **dict.fromkeys(("reference_id", "decision", "mode"), str),
+    **dict.fromkeys(("baseline_ids", "companions", "spec"), dict),
+    "waivers": list,
+}
+_OF_SPEC: dict[str, type] = {"variant": dict, "point": dict, "problem": dict, "hardware": dict, "seed": int}
+_NULL = ("unsupported", "budget")
+_FIX = "Restore it, or run the suite again with --fresh"
+
+
+def require_known_schema(run: Any, path: Path) -> None:
+    """Check that something read from a `run.json` is a description of a schema that this code knows.
+
+    Raises:
+        JournalError: it is of a newer schema, or no description at all.
+    """
+    if not isinstance(run, dict):
+        raise JournalError("not the description of a run", where=str(path), fix=_FIX)
+    version = run.get("schema_version", 0)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise JournalError(
+            f"schema version {version!r} is not known",
+            where=str(path),
+            fix="Read it with the mtlbench that wrote it",
+        )
+
+
+def require_description(run: dict[str, Any], path: Path) -> None:
+    """Check that a `run.json` has all that comparisons rely on.
+
+    Args:
+        run: its content, of a known schema.
+        path: the file, for messages.
+
+    Raises:
+        JournalError: something is missing or of another kind; names the key.
+    """
+    _require(run, _OF_RUN, "", path)
+    _require(run["measure"], _OF_MEASURE, "measure.", path)
+    for cell_id, entry in run["cells"].items():
+        _require({"entry": entry}, {"entry": dict}, f"cells.{cell_id}.", path)
+        _require(entry, _OF_CELL, f"cells.{cell_id}.", path)
+        _require(entry["spec"], _OF_SPEC, f"cells.{cell_id}.spec.", path)
+        missing = [key for key in _NULL if key not in entry] + [
+            k for k in ("training",) if k not in entry["spec"]
+        ]
+        if missing:
+            raise JournalError(f"cells.{cell_id} lacks {missing[0]}", where=str(path), fix=_FIX)
+
+
+def _require(values: dict[str, Any], kinds: dict[str, type], prefix: str, path: Path) -> None:
+    for key, kind in kinds.items():
+        if key not in values:
+            raise JournalError(f"lacks {prefix}{key}", where=str(path), fix=_FIX)
+        if not isinstance(values[key], kind):
+            raise JournalError(
+                f"{prefix}{key} is not of type {kind.__name__}: {values[key]!r:.60}",
+                where=str(path),
+                fix=_FIX,
+            )

@@ -1,0 +1,24 @@
+"""A worker runs the code of the process that started it, wherever that process stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from mtlbench.execute.process import WorkerFailedError, WorkerPool
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder with another mtlbench in it, and this process standing there."""
+    (tmp_path / "mtlbench").mkdir()
+    (tmp_path / "mtlbench" / "__init__.py").write_text("raise SystemExit('the wrong mtlbench')")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_package_in_the_current_folder_is_not_what_workers_run(elsewhere):
+    log = elsewhere / "log"
+    with pytest.raises(WorkerFailedError):
+        WorkerPool().run({"kind": "no such kind"}, environment={}, log=log)
+    assert "the wrong mtlbench" not in log.read_text()
+    assert "no such kind" in log.read_text()
