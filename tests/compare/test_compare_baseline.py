@@ -31,7 +31,8 @@ def made_up(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_this_code_still_counts_and_predicts_what_the_baseline_does(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("MTLBENCH_CACHE", str(tmp_path / "cache"))
-    code = main(["baseline", "ci", "--check", "--folder", str(runs.BASELINE)])
+    # on another processor a pixel of a rare class may turn, which 32 images cannot tell from a loss
+    code = main(["baseline", "ci", "--check", "--folder", str(runs.BASELINE), "--allow-inconclusive"])
     said = capsys.readouterr()
     assert code == 0, said.out
     assert "loaded, shipped" in said.err
