@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,8 +123,10 @@ class WorkerPool:
             _kill(process)
         process.wait()
         for stream in (process.stdin, process.stdout):
-            if stream is not None and not stream.closed:
-                stream.close()
+            if stream is not None:
+                # A job that was not handed over whole is still in the buffer; its reader is gone, which is no news.
+                with suppress(BrokenPipeError):
+                    stream.close()
         with self._lock:
             self._running.discard(process)
 
