@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-CELLS, FIRST, SECOND = 60, 10, 20
-FLAG, CONFIRM = 0.01, 0.001
+from mtlbench.compare.timing import CONFIRM_ALPHA, FLAG_ALPHA
+from mtlbench.suite.gate import Gate
+
+CELLS, FIRST, SECOND = 60, Gate().blocks, Gate().confirm_blocks
+FLAG, CONFIRM = FLAG_ALPHA, CONFIRM_ALPHA
 ADDED = "same time added to each call"
 DELTAS = {0.05: 0.10, 0.10: 0.20}
 """The slow-down that must be found, by the threshold."""

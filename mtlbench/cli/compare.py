@@ -108,14 +108,11 @@ def baseline_command(
 
     console = Console()
     with ProgressObserver(Console(stderr=True)) as observer:
-        if check:
-            comparison = check_baseline(suite, folder, overrides=overrides, observer=observer)
-        else:
-            changes = update_baseline(suite, folder, overrides=overrides, observer=observer)
+        compared = check_baseline if check else update_baseline
+        changes = compared(suite, folder, overrides=overrides, observer=observer)
+    code = 0 if changes is None else _show(changes, outputs)
     if check:
-        return _show(comparison, outputs)
-    if changes is not None:
-        _show(changes, outputs)
+        return code
     console.print(
         f"\nbaseline {'renewed' if changes else 'written'}: {folder}", soft_wrap=True, highlight=False
     )

@@ -119,9 +119,7 @@ class _Judge:
 
     def uncounted(self) -> Finding:
         """Operators that no formula counts."""
-        was, now = (
-            set(side["uncounted_ops"]) for side in (_evaluation(self.pair.base), _evaluation(self.pair.head))
-        )
+        was, now = (set(_evaluation(side)["uncounted_ops"]) for side in (self.pair.base, self.pair.head))
         values = {"base": float(len(was)), "head": float(len(now))}
         if now - was:
             sentence = f"Operators without a MAC formula are new: {', '.join(sorted(now - was))}."
@@ -145,15 +143,12 @@ class _Judge:
             "unit": "%",
             "threshold_percent": allowed,
         }
-        if changes[part] <= allowed:
-            sentence = f"No part runs more or less often by more than {allowed:g} points."
-            yield self.finding(_PATHS, Verdict.PASS, sentence, **values)
-            return
-        sentence = (
+        same = f"No part runs more or less often by more than {allowed:g} points."
+        other = (
             f"{part} ran for {values['base']:.3g} % of its full compute and runs for {values['head']:.3g} %: other "
             f"decisions than before, by more than {allowed:g} points."
         )
-        yield self.finding(_PATHS, Verdict.REGRESSION, sentence, **values)
+        yield self._settled(_PATHS, changes[part], same, other, **values)
 
     def images(self) -> Iterator[Finding]:
         """Of how many images more or less was executed, which means over images may hide."""
@@ -165,17 +160,14 @@ class _Judge:
         changed = 100 * float(np.mean(np.abs(now - was) > SAME_DECISIONS_PERCENT / 100 * was))
         allowed = self._threshold(_IMAGES, OTHERWISE_PERCENT)
         values = {"head": changed, "base": 0.0, "unit": "%", "threshold_percent": allowed}
-        if changed <= allowed:
-            sentence = f"The same weights run as much as before for all but {allowed:g} % of the images."
-            yield self.finding(_IMAGES, Verdict.PASS, sentence, **values)
-            return
-        sentence = f"The same weights run more or less than before for {changed:.3g} % of images; {allowed:g} % pass."
-        yield self.finding(_IMAGES, Verdict.REGRESSION, sentence, **values)
+        same = f"The same weights run as much as before for all but {allowed:g} % of the images."
+        other = f"The same weights run more or less than before for {changed:.3g} % of images; {allowed:g} % pass."
+        yield self._settled(_IMAGES, changed, same, other, **values)
 
     def predictions(self) -> Iterator[Finding]:
         """The same weights must predict the same: statistics of each image, as a share of their sum."""
         rows = aligned(self.pair) if self.pair.same_data else None
-        for task in self.pair.head.tasks if _is_trained(self.pair) else ():
+        for task in self.pair.head.tasks if self.pair.is_trained else ():
             metric = f"{_PREDICTIONS}.{task}"
             was, now = (side.statistics.get(task) for side in (self.pair.base, self.pair.head))
             problem = rules_differ(self.pair, f"task:{task}")
@@ -195,14 +187,18 @@ class _Judge:
         values = {"change_percent": change, "threshold_percent": allowed}
         if not np.isfinite(change):
             return self.finding(metric, Verdict.NOT_COMPARABLE, "A prediction is not a finite number.")
-        if change <= allowed:
-            sentence = f"The same weights predict the same, within {allowed:g} %."
-            return self.finding(metric, Verdict.PASS, sentence, **values)
-        sentence = (
+        same = f"The same weights predict the same, within {allowed:g} %."
+        other = (
             f"The same weights predict otherwise: {change:.3g} % of what is summed over images changed, {allowed:g} % "
             "pass."
         )
-        return self.finding(metric, Verdict.REGRESSION, sentence, **values)
+        return self._settled(metric, change, same, other, **values)
+
+    def _settled(self, metric: str, change: float, same: str, other: str, **values: Any) -> Finding:
+        """A pass that says `same`, or a regression that says `other`: what decides may not change unnoticed."""
+        if change <= values["threshold_percent"]:
+            return self.finding(metric, Verdict.PASS, same, **values)
+        return self.finding(metric, Verdict.REGRESSION, other, **values)
 
     def _number(
         self, count: _Count, was: dict[str, Any] | None, now: dict[str, Any] | None, default: float
@@ -222,8 +218,7 @@ class _Judge:
         yield self.finding(count.metric, verdict, sentence, **values)
 
     def _threshold(self, metric: str, default: float) -> float:
-        explicit = self.gate.explicit(self.pair.label, self.pair.cell_id, metric)
-        return default if explicit is None else explicit
+        return self.gate.passes(self.pair.label, self.pair.cell_id, metric, default)
 
 
 def _exact_verdict(base: float, head: float, change: float, allowed: float) -> tuple[Verdict, str]:
@@ -235,10 +230,6 @@ def _exact_verdict(base: float, head: float, change: float, allowed: float) -> t
     verdict = Verdict.REGRESSION if head > base else Verdict.IMPROVEMENT
     by = f"{abs(change):.3g} % {more}" if np.isfinite(change) else f"{more}, from 0"
     return verdict, f"It is {by}; {f'{allowed:g} % pass' if allowed else 'counts must be equal'}."
-
-
-def _is_trained(pair: Match) -> bool:
-    return pair.head.entry["spec"]["training"] is not None
 
 
 def _evaluation(side: Evidence) -> dict[str, Any]:

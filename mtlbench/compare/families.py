@@ -65,7 +65,7 @@ class Family:
     @property
     def is_trained(self) -> bool:
         """Whether predictions mean anything."""
-        return self.pairs[0].head.entry["spec"]["training"] is not None
+        return self.pairs[0].is_trained
 
     @property
     def scores(self) -> dict[str, TaskScore]:

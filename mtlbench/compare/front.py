@@ -91,8 +91,7 @@ def _point(family: Family, baselines: Family | None) -> _Point | None:
 
 def _judge(points: Sequence[_Point], gate: Gate) -> Finding:
     label = _name(points[0].family)
-    explicit = gate.explicit(label, "", METRIC)
-    allowed = FRONT_PERCENT if explicit is None else explicit
+    allowed = gate.passes(label, "", METRIC, FRONT_PERCENT)
     macs = np.array([point.macs for point in points]).T
     delta_m = np.stack([point.delta_m for point in points], axis=1)
     found = Finding(
@@ -116,7 +115,7 @@ def _judge(points: Sequence[_Point], gate: Gate) -> Finding:
         unit="MMACs x points",
         change_percent=change.value,
         interval_percent=change.interval,
-        p=float((1 + np.count_nonzero(~(change.values[1:] < -allowed))) / len(change.values)),
+        p=change.p_worse(allowed),
     )
     judged = verdict_of_gain(found, "The front, in % of its hypervolume,")
     moved = _moved(points, macs, delta_m[:, :, 0])

@@ -59,6 +59,11 @@ class Match:
         return bool(self.head.entry["decision"] == "static")
 
     @property
+    def is_trained(self) -> bool:
+        """Whether predictions mean anything."""
+        return self.head.entry["spec"]["training"] is not None
+
+    @property
     def same_weights(self) -> bool:
         """Whether both were evaluated with the same weights."""
         ours, theirs = self.head.evaluation, self.base.evaluation

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mtlbench.compare.families import Family
 from mtlbench.compare.match import rules_differ
 from mtlbench.compare.verdict import Finding, Tier, Verdict
@@ -96,7 +94,6 @@ class _Judge:
 
     def blank(self, metric: str, *others: Family) -> Finding:
         """A finding without a verdict yet, with its threshold; the widest of what it and `others` need."""
-        explicit = self.gate.explicit(self.family.label, self.family.cell_id, metric)
         default = max(_default_percent(family) for family in (self.family, *others))
         return Finding(
             self.family.name,
@@ -104,7 +101,7 @@ class _Judge:
             Tier.QUALITY,
             Verdict.INCONCLUSIVE,
             "",
-            threshold_percent=default if explicit is None else explicit,
+            threshold_percent=self.gate.passes(self.family.label, self.family.cell_id, metric, default),
             n=self.family.n_images,
         )
 
@@ -155,13 +152,11 @@ class _Judge:
     def _judged(self, found: Finding, gain: Drawn, what: str) -> Finding:
         if gain.value is None:
             return replace(found, **_undefined(found))  # type: ignore[arg-type]  # verdict and sentence
-        allowed = found.threshold_percent or 0.0
-        not_worse = int(np.count_nonzero(~(gain.values[1:] < -allowed)))  # what is no number tells of no loss
         found = replace(
             found,
             change_percent=gain.value,
             interval_percent=gain.interval if self.family.n_images > 1 else None,
-            p=(1 + not_worse) / len(gain.values),
+            p=gain.p_worse(found.threshold_percent or 0.0),
         )
         judged = verdict_of_gain(found, what)
         few = not self.family.same_weights and len(self.family.pairs) < ENOUGH_SEEDS

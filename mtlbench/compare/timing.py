@@ -160,8 +160,8 @@ def _machines_differ(pair: Match) -> str:
 
 
 def _judge(pair: Match, gate: Gate, measured: _Measured, launches: Launches) -> Finding:
-    explicit = gate.explicit(pair.label, pair.cell_id, measured.metric)
-    percent = measured.default_percent(gate.place) if explicit is None else explicit
+    default = measured.default_percent(gate.place)
+    percent = gate.passes(pair.label, pair.cell_id, measured.metric, default)
     blank = Finding(
         pair.name,
         measured.metric,
@@ -227,19 +227,15 @@ def _step(blank: Finding, values: _Values, alpha: float) -> Finding:
     allowed = math.log1p(blank.threshold_percent / 100)
     test = Randomisation(values.base, values.head)
     interval = test.interval(alpha)
+    assert interval is not None  # noqa: S101  # `_judge` has seen enough pairs
     found = replace(
         blank,
         base=float(location(values.base)),
         head=float(location(values.head)),
         change_percent=100 * (test.value - 1),
+        interval_percent=Interval(100 * (interval.low - 1), 100 * (interval.high - 1), interval.level),
         p=test.p_slower(math.exp(allowed)),
         n=test.pairs,
-    )
-    if interval is None:
-        return replace(found, sentence=f"{test.pairs} pairs are too few.")
-    found = replace(
-        found,
-        interval_percent=Interval(100 * (interval.low - 1), 100 * (interval.high - 1), interval.level),
     )
     return _with_verdict(found, math.log(interval.low), math.log(interval.high), allowed)
 

@@ -46,7 +46,7 @@ class RunningSide:
         log: where its output goes.
         process: None before it starts.
         waiting: the launch that it asks for; None while it works.
-        asked: whether it ever asked.
+        ended: whether it will ask no more.
         served: launches that it was told to start.
     """
 
@@ -55,7 +55,6 @@ class RunningSide:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     waiting: Request | None = None
-    asked: bool = False
     ended: bool = False
     served: set[Request] = field(default_factory=set)
     requests: IO[str] | None = None
@@ -73,10 +72,8 @@ class RunningSide:
         """
         replies_in, replies_out = os.pipe()
         requests_in, requests_out = os.pipe()
-        own = {
-            TURNS: f"{replies_in},{requests_out}",
-            "PYTHONSAFEPATH": "1",
-        }  # the checkout we stand in is head's
+        # The checkout we stand in is head's: base must not import from it.
+        own = {TURNS: f"{replies_in},{requests_out}", "PYTHONSAFEPATH": "1"}
         try:
             with self.log.open("wb") as log:
                 self.process = subprocess.Popen(
@@ -116,7 +113,6 @@ class RunningSide:
                 where=f"--{self.name} {self.command}",
                 fix="Compare versions that understand each other",
             ) from error
-        self.asked = True
 
     def reply(self, word: str) -> None:
         """Answer the request that waits: `go` or `skip`."""
@@ -129,8 +125,8 @@ class RunningSide:
             self.replies.write(word + "\n")
             self.replies.flush()
 
-    def finish(self) -> int:
-        """Wait for its end; its exit code.
+    def finish(self) -> None:
+        """Wait for its end, and raise what it failed with; failed cells are no failure of the run.
 
         Raises:
             MachineUnfitError: it refused the machine.
@@ -149,7 +145,6 @@ class RunningSide:
                 f"{self.name} ended with exit code {code}: {last.removeprefix('mtlbench: ').rstrip('.')}",
                 where=str(self.log),
             )
-        return code
 
     def stop(self) -> None:
         """End it now; what it has journaled stays."""

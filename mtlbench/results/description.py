@@ -8,7 +8,7 @@ from typing import Any
 from mtlbench.errors import JournalError
 from mtlbench.results.journal import SCHEMA_VERSION
 
-__all__ = ["require_description", "require_known_schema"]
+__all__ = ["known_schema", "require_description"]
 
 _OF_RUN: dict[str, type] = {"run_id": str, "suite": str, "measure": dict, "primary": dict, "cells": dict}
 _OF_MEASURE: dict[str, type] = {"launches": int, "resamples": int}
@@ -17,14 +17,18 @@ _OF_CELL: dict[str, type] = {
     **dict.fromkeys(("reference_id", "decision", "mode"), str),
     **dict.fromkeys(("baseline_ids", "companions", "spec"), dict),
     "waivers": list,
+    **dict.fromkeys(("unsupported", "budget"), object),  # of any kind, null too, but there
 }
-_OF_SPEC: dict[str, type] = {"variant": dict, "point": dict, "problem": dict, "hardware": dict, "seed": int}
-_NULL = ("unsupported", "budget")
+_OF_SPEC: dict[str, type] = {
+    **dict.fromkeys(("variant", "point", "problem", "hardware"), dict),
+    "seed": int,
+    "training": object,
+}
 _FIX = "Restore it, or run the suite again with --fresh"
 
 
-def require_known_schema(run: Any, path: Path) -> None:
-    """Check that something read from a `run.json` is a description of a schema that this code knows.
+def known_schema(run: Any, path: Path) -> dict[str, Any]:
+    """What was read from a `run.json`, as a description of a schema that this code knows.
 
     Raises:
         JournalError: it is of a newer schema, or no description at all.
@@ -38,6 +42,7 @@ def require_known_schema(run: Any, path: Path) -> None:
             where=str(path),
             fix="Read it with the mtlbench that wrote it",
         )
+    return run
 
 
 def require_description(run: dict[str, Any], path: Path) -> None:
@@ -56,11 +61,6 @@ def require_description(run: dict[str, Any], path: Path) -> None:
         _require({"entry": entry}, {"entry": dict}, f"cells.{cell_id}.", path)
         _require(entry, _OF_CELL, f"cells.{cell_id}.", path)
         _require(entry["spec"], _OF_SPEC, f"cells.{cell_id}.spec.", path)
-        missing = [key for key in _NULL if key not in entry] + [
-            k for k in ("training",) if k not in entry["spec"]
-        ]
-        if missing:
-            raise JournalError(f"cells.{cell_id} lacks {missing[0]}", where=str(path), fix=_FIX)
 
 
 def _require(values: dict[str, Any], kinds: dict[str, type], prefix: str, path: Path) -> None:

@@ -78,42 +78,38 @@ class Evidence:
     @cached_property
     def statistics(self) -> dict[str, NDArray[np.float64]]:
         """Sufficient statistics by task, [images, S]; empty for untrained weights."""
-        if self.evaluation is None or not self.folder.has_samples(self.evaluation):
+        path = self._images
+        if path is None:
             return {}
-        path = self.folder.sample_file(self.evaluation)
-        found = {}
-        for name in (name for name in _column_names(path) if name.startswith("statistics.")):
-            try:
-                rows = np.array(_column(path, name).to_pylist(), dtype=np.float64)
-            except (ValueError, TypeError) as error:
-                raise _unreadable(path, f"{name} is no table of numbers") from error
-            if rows.ndim != 2:  # images by statistics
-                raise _unreadable(path, f"{name} is no table of numbers")
-            found[name.removeprefix("statistics.")] = rows
-        return found
+        names = [name for name in _column_names(path) if name.startswith("statistics.")]
+        columns = _columns(path, *names)
+        return {name.removeprefix("statistics."): _matrix(path, name, columns[name]) for name in names}
 
     @cached_property
     def image_ids(self) -> list[str]:
         """Ids of the evaluated images, in the order of `statistics`."""
-        if self.evaluation is None or not self.folder.has_samples(self.evaluation):
-            return []
-        ids = _column(self.folder.sample_file(self.evaluation), "id").to_pylist()
-        return [str(image) for image in ids]
+        path = self._images
+        return [] if path is None else [str(image) for image in _columns(path, "id")["id"].to_pylist()]
 
     @cached_property
     def image_macs(self) -> NDArray[np.float64]:
         """Executed MACs of the evaluated images, in the order of `statistics`; empty where samples are gone."""
-        if self.evaluation is None or not self.folder.has_samples(self.evaluation):
-            return np.empty(0)
-        macs = _column(self.folder.sample_file(self.evaluation), "macs_executed").to_pylist()
+        path = self._images
+        macs = [] if path is None else _columns(path, "macs_executed")["macs_executed"].to_pylist()
         return np.array(macs, dtype=np.float64)
+
+    @property
+    def _images(self) -> Path | None:
+        """The file with what was kept of each image; None where nothing was evaluated or it is gone."""
+        launch = self.evaluation
+        return self.folder.sample_file(launch) if launch and self.folder.has_samples(launch) else None
 
     @cached_property
     def latencies_ms(self) -> NDArray[np.float64]:
         """All calls of all launches, pooled."""
         launches = [launch for launch in self.timings.values() if self.folder.has_samples(launch)]
         paths = [self.folder.sample_file(launch) for launch in launches]
-        columns = [_column(path, "latency_ns").to_numpy() for path in paths]
+        columns = [_columns(path, "latency_ns")["latency_ns"].to_numpy() for path in paths]
         return np.concatenate(columns) / 1e6 if columns else np.empty(0)
 
     def numbers(self, key: str) -> NDArray[np.float64]:
@@ -125,11 +121,10 @@ class Evidence:
         """A timed launch as if it had ended after so many rounds; its floors are not numbers where samples are gone."""
         floors: list[float] = [math.nan] * len(launch["floors_ms"])
         if self.folder.has_samples(launch):
-            path = self.folder.sample_file(launch)
-            columns = {name: _column(path, name).to_numpy() for name in ("round", "input", "latency_ns")}
-            early = columns["round"] < rounds
-            of_input = [early & (columns["input"] == number) for number in range(len(floors))]
-            latency_ms = columns["latency_ns"] / 1e6
+            calls = _columns(self.folder.sample_file(launch), "round", "input", "latency_ns")
+            early = calls["round"].to_numpy() < rounds
+            of_input = [early & (calls["input"].to_numpy() == number) for number in range(len(floors))]
+            latency_ms = calls["latency_ns"].to_numpy() / 1e6
             floors = [float(latency_ms[rows].min(initial=np.inf)) for rows in of_input]
         return {**launch, "floors_ms": floors, "n_rounds": rounds}
 
@@ -153,18 +148,20 @@ class Evidence:
         return None
 
 
-def _column(path: Path, name: str) -> pa.ChunkedArray:
-    """One column of a file of samples.
+def _columns(path: Path, *names: str) -> pa.Table:
+    """Columns of a file of samples, which is opened once.
 
     Raises:
-        JournalError: the file is damaged or lacks it; names both.
+        JournalError: the file is damaged or lacks one of them; names both.
     """
-    if name not in _column_names(path):
-        raise _unreadable(path, f"lacks the column {name}")
     try:
-        return pq.read_table(path, columns=[name])[name]
+        table = pq.read_table(path, columns=list(names))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, f"cannot be read: {error}") from error
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise _unreadable(path, f"lacks the column {missing[0]}")
+    return table
 
 
 def _column_names(path: Path) -> list[str]:
@@ -173,6 +170,17 @@ def _column_names(path: Path) -> list[str]:
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, f"cannot be read: {error}") from error
     return names
+
+
+def _matrix(path: Path, name: str, column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column of equally long lists of numbers, [rows, length]."""
+    try:
+        rows = np.array(column.to_pylist(), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(path, f"{name} is no table of numbers") from error
+    if rows.ndim != 2:  # rows by length
+        raise _unreadable(path, f"{name} is no table of numbers")
+    return rows
 
 
 def _unreadable(path: Path, what: str) -> JournalError:

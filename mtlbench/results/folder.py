@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.errors import CellFailedError, JournalError, UsageError
-from mtlbench.results.description import require_known_schema
+from mtlbench.results.description import known_schema
 from mtlbench.results.journal import Launch, read_journal
 
 __all__ = ["RunFolder", "require_folder", "write_atomically"]
@@ -92,9 +92,7 @@ class RunFolder:
             raise JournalError(
                 f"not JSON: {error}", where=str(path), fix="Restore it, or run the suite again with --fresh"
             ) from error
-        require_known_schema(run, path)
-        found: dict[str, Any] = run
-        return found
+        return known_schema(run, path)
 
     def require_run(self) -> dict[str, Any]:
         """`run.json` of an existing run.

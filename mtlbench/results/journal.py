@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,21 +117,25 @@ def _parse(line: bytes, path: Path, number: int) -> Launch:
         raise JournalError(
             f"lacks {', '.join(missing)}", where=where, fix="Remove the line; its launch runs again"
         )
-    kinds = {key: "text" for key in _TEXTS if not isinstance(launch.get(key), str)}
-    kinds |= {key: "a list" for key in _LISTS if key in launch and not isinstance(launch[key], list)}
-    kinds |= {key: "a number" for key in _NEVER_NULL if key in launch and not _is_number(launch[key])}
-    if launch.get("floors_ms") == []:
-        kinds["floors_ms"] = "a list of numbers"
-    for key, kind in kinds.items():
+    wrong = next(_of_wrong_kind(launch), None)
+    if wrong is not None:
+        key, kind = wrong
         raise JournalError(
             f"{key} is not {kind}: {launch.get(key)!r:.60}", where=where, fix="Correct the line"
         )
-    wrong = [key for key, value in launch.items() if _is_measured(key) and not _is_numeric(value)]
-    if wrong:
-        raise JournalError(
-            f"{wrong[0]} is not a number: {launch[wrong[0]]!r}", where=where, fix="Correct the line"
-        )
     return launch
+
+
+def _of_wrong_kind(launch: Launch) -> Iterator[tuple[str, str]]:
+    """Keys whose values are not what they must be, and what that is."""
+    yield from ((key, "text") for key in _TEXTS if not isinstance(launch.get(key), str))
+    yield from ((key, "a list") for key in _LISTS if not isinstance(launch.get(key, []), list))
+    yield from ((key, "a number") for key in _NEVER_NULL if not _is_number(launch.get(key, 0)))
+    if launch.get("floors_ms") == []:
+        yield "floors_ms", "a list of numbers"
+    yield from (
+        (key, "a number") for key, value in launch.items() if _is_measured(key) and not _is_numeric(value)
+    )
 
 
 def _is_measured(key: str) -> bool:

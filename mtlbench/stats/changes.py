@@ -46,6 +46,13 @@ class Drawn:
         """The middle `level` of the resamples; None where the value or too many of them are undefined."""
         return None if self.value is None else percentile_interval(self.values[1:], self.level)
 
+    def p_worse(self, allowed: float) -> float:
+        """The level at which "worse by at most `allowed`" can be refused, of a gain.
+
+        A resample without a value tells of no loss.
+        """
+        return float(1 + np.count_nonzero(~(self.values[1:] < -allowed))) / len(self.values)
+
 
 class PairedDraws:
     """One draw of images and seeds that everything compared shares, so that only what differs is left.

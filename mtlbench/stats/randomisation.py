@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtlbench.stats.quantiles import Interval
 
-__all__ = ["PairedRatio", "Randomisation", "fewest_pairs", "location", "paired_ratio"]
+__all__ = ["Randomisation", "fewest_pairs", "location"]
 
 QUARTILE = 0.25
 _MOST_EXACT = 12
@@ -30,21 +29,6 @@ _STEPS = 12
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class PairedRatio:
-    """How many times as much head takes as base.
-
-    Attributes:
-        value: the ratio of the two sides' `location`.
-        interval: all ratios that neither one-sided test refuses; level 1 - 2 * alpha. None with too few pairs.
-        pairs: blocks that both sides have.
-    """
-
-    value: float
-    interval: Interval | None
-    pairs: int
-
-
 class Randomisation:
     """The test of one set of pairs: made once, asked at several ratios.
 
@@ -53,6 +37,9 @@ class Randomisation:
         head: the same of the other side; row b ran beside row b of `base`.
         seed: of the assignments, where there are too many for all of them (more than 12 pairs): 4095 are drawn then.
         draws: how many instead.
+
+    Attributes:
+        value: how many times as much head takes as base: the ratio of the two sides' `location`.
 
     Raises:
         ValueError: the shapes differ, there is no pair, or a value is not above zero.
@@ -110,12 +97,6 @@ class Randomisation:
         tie = np.where(self._swaps, -mean, mean).mean(axis=1)
         found: Values = np.log(location(second) / location(first)) + _TIE * tie
         return found
-
-
-def paired_ratio(base: Values, head: Values, alpha: float, *, seed: int = 0) -> PairedRatio:
-    """Value and interval at once; see `Randomisation`."""
-    test = Randomisation(base, head, seed=seed)
-    return PairedRatio(test.value, test.interval(alpha), test.pairs)
 
 
 def location(launches: Values) -> Values:

@@ -63,6 +63,11 @@ class Gate(BaseModel):
                     return found
         return _last(self.thresholds, metric)
 
+    def passes(self, label: str, cell_id: str, metric: str, default: float) -> float:
+        """The change in percent that passes: what the suite says, else `default`."""
+        explicit = self.explicit(label, cell_id, metric)
+        return default if explicit is None else explicit
+
     def patterns(self) -> list[str]:
         """Every pattern of columns that the section names."""
         return list(dict.fromkeys([*self.thresholds, *(key for own in self.cells.values() for key in own)]))

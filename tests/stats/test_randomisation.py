@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlbench.stats.randomisation import Randomisation, fewest_pairs, location, paired_ratio
+from mtlbench.stats.randomisation import Randomisation, fewest_pairs, location
 
 RNG = np.random.default_rng(3)
 
@@ -96,9 +96,9 @@ def test_disturbed_launches_neither_hide_a_slowdown_nor_make_one():
 def test_constant_samples_differ_exactly_and_nothing_breaks():
     base = np.full((10, 2), 2.0)
     assert Randomisation(base, base).p_slower(1.0) == 1.0
-    found = paired_ratio(base, base * 1.1, 0.01)
+    found = Randomisation(base, base * 1.1)
     assert found.value == pytest.approx(1.1)
-    assert found.interval.low == pytest.approx(1.1, abs=1e-3)
+    assert found.interval(0.01).low == pytest.approx(1.1, abs=1e-3)
     assert Randomisation(base, base * 1.1).p_slower(1.05) == 1 / 1024
 
 
@@ -114,8 +114,8 @@ def test_fewest_pairs_that_can_refuse(alpha, pairs):
 
 
 def test_too_few_pairs_have_a_value_but_no_interval():
-    found = paired_ratio(launches(6), launches(6), 0.01)
-    assert found.interval is None
+    found = Randomisation(launches(6), launches(6))
+    assert found.interval(0.01) is None
     assert found.pairs == 6
 
 
