@@ -77,12 +77,21 @@ class Family:
 
     @cached_property
     def statistics(self) -> tuple[list[Stats], list[Stats]] | None:
-        """Of base and of head, by seed and task [images, S], rows in order of ids; None where the images differ."""
+        """Of base and of head, by seed and task [images, S], rows in order of ids.
+
+        None where the images differ, or what was predicted of a task was not kept.
+        """
         base: list[Stats] = []
         head: list[Stats] = []
         for pair in self.pairs:
             rows = aligned(pair)
-            if rows is None or not pair.same_data or _images(pair) != self.images:
+            kept = pair.base.statistics.keys() & pair.head.statistics.keys()
+            if (
+                rows is None
+                or not pair.same_data
+                or _images(pair) != self.images
+                or not self.scores.keys() <= kept
+            ):
                 return None
             base.append({task: values[rows[0]] for task, values in pair.base.statistics.items()})
             head.append({task: values[rows[1]] for task, values in pair.head.statistics.items()})

@@ -111,6 +111,9 @@ class _Judge:
             for name, side in (("Base", pair.base), ("Head", pair.head)):
                 if side.evaluation is not None and not side.folder.has_samples(side.evaluation):
                     return Verdict.MISSING, f"{name} has lost the file with what it predicted of each image."
+                lost = [task for task in self.family.scores if task not in side.statistics]
+                if lost:
+                    return Verdict.MISSING, f"{name} has not kept what it predicted of {', '.join(lost)}."
             if not pair.same_data:
                 return Verdict.NOT_COMPARABLE, "Base and head were tested on different data."
         if self.family.statistics is None:

@@ -179,6 +179,17 @@ def test_lost_samples_are_missing(sides):
     assert {f.verdict for f in comparison.findings} == {Verdict.MISSING}
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_task_whose_predictions_were_not_kept_is_missing(sides, side):
+    def forget(columns):
+        return {name: values for name, values in columns.items() if name != "statistics.depth"}
+
+    runs.edit_samples(sides[side], runs.STATIC, forget)
+    finding = runs.found(compare(sides, tiers="quality,front"), runs.STATIC, "metrics")
+    assert finding.verdict is Verdict.MISSING
+    assert "depth" in finding.sentence
+
+
 def test_another_version_of_a_task_is_not_comparable(sides):
     runs.edit_launches(sides[1], runs.set_keys(**{"code_version__task:depth": 99}))
     comparison = compare(sides)
